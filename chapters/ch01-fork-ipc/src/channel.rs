@@ -1,0 +1,292 @@
+//! Messages on a stream of bytes.
+//!
+//! A stream has no messages, only bytes: what was written in two pieces may be read in one, or in
+//! five. So each message ends with a newline, as in Node, and [`Channel`] puts the pieces together.
+
+use std::{
+    error::Error,
+    fmt,
+    io::{self, ErrorKind, Read, Write},
+};
+
+use serde_json::Value;
+
+/// The longest message, in bytes, its newline not counted: 16 MiB.
+///
+/// Without a bound, a child that never writes a newline would eat its parent's memory.
+pub const MAX_MESSAGE: usize = 16 << 20;
+
+/// How much is asked of the stream at once, in bytes. Node asks for as much.
+const CHUNK: usize = 64 << 10;
+
+/// Sends and receives JSON values over a stream, one a line.
+///
+/// It blocks if the stream does. On a non-blocking stream, what the other side does not take yet is
+/// kept: call [`flush`](Channel::flush) when poll(2) says that the stream is writable.
+#[derive(Debug)]
+pub struct Channel<S> {
+    stream: S,
+    /// What has arrived. Messages are taken from `start`; there is no newline before `scanned`.
+    inbox: Vec<u8>,
+    start: usize,
+    scanned: usize,
+    /// What has not left yet begins at `sent`.
+    outbox: Vec<u8>,
+    sent: usize,
+    /// All bytes that the kernel has ever taken.
+    flushed: u64,
+}
+
+impl<S> Channel<S> {
+    /// A channel over `stream`, which must be connected.
+    pub fn new(stream: S) -> Channel<S> {
+        let (inbox, outbox) = (Vec::new(), Vec::new());
+        Channel { stream, inbox, start: 0, scanned: 0, outbox, sent: 0, flushed: 0 }
+    }
+
+    /// The stream below.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream below. What is read or written here bypasses the channel.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Bytes that are queued and that the kernel has not taken. More than 0: wait for `POLLOUT` too.
+    pub fn unsent(&self) -> usize {
+        self.outbox.len() - self.sent
+    }
+
+    /// Bytes that the kernel has taken, since the channel was made.
+    pub fn flushed(&self) -> u64 {
+        self.flushed
+    }
+
+    /// Bytes that were queued since the channel was made: what [`flushed`](Channel::flushed) will
+    /// be when all of them have left.
+    pub fn queued(&self) -> u64 {
+        self.flushed + self.unsent() as u64
+    }
+}
+
+impl<S: Read> Channel<S> {
+    /// The next message. `Ok(None)` at the end of the stream, when the other side has closed it.
+    ///
+    /// Blocks until a whole line is there, if the stream blocks.
+    ///
+    /// # Errors
+    /// - [`RecvError::Io`] with [`ErrorKind::WouldBlock`]: nothing whole has arrived on a
+    ///   non-blocking stream; half a line is kept. Only then may you wait in poll(2): messages that
+    ///   have arrived together are held here, where poll does not see them.
+    /// - [`RecvError::Json`]: one line was no JSON. The next call goes on behind it.
+    /// - [`RecvError::TooLong`] and [`RecvError::HalfLine`]: nothing more can be made of this
+    ///   stream. Drop the channel.
+    pub fn recv(&mut self) -> Result<Option<Value>, RecvError> {
+        loop {
+            if let Some(line) = self.line()? {
+                return serde_json::from_slice(line).map(Some).map_err(RecvError::Json);
+            }
+            if self.fill()? == 0 {
+                let whole = self.inbox.len() == self.start;
+                return if whole { Ok(None) } else { Err(RecvError::HalfLine) };
+            }
+        }
+    }
+
+    /// Takes one line out of the inbox, without its newline.
+    fn line(&mut self) -> Result<Option<&[u8]>, RecvError> {
+        let newline = self.inbox[self.scanned..].iter().position(|&byte| byte == b'\n');
+        let end = newline.map_or(self.inbox.len(), |at| self.scanned + at);
+        if end - self.start > MAX_MESSAGE {
+            return Err(RecvError::TooLong);
+        }
+        self.scanned = end;
+        if newline.is_none() {
+            return Ok(None);
+        }
+        let line = self.start..end;
+        self.start = end + 1;
+        self.scanned = self.start;
+        Ok(Some(&self.inbox[line]))
+    }
+
+    /// Reads once. 0 at the end of the stream.
+    fn fill(&mut self) -> Result<usize, RecvError> {
+        self.inbox.drain(..self.start);
+        self.scanned -= self.start;
+        self.start = 0;
+        let len = self.inbox.len();
+        self.inbox.resize(len + CHUNK, 0);
+        let read = retry(|| self.stream.read(&mut self.inbox[len..]));
+        self.inbox.truncate(len + *read.as_ref().unwrap_or(&0));
+        match read {
+            // A peer that dies with something unread resets the connection (unix(7)): no more
+            // will come, and that is all that the end of a stream means.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(0),
+            read => read.map_err(RecvError::Io),
+        }
+    }
+}
+
+impl<S: Write> Channel<S> {
+    /// Queues `message` and writes what the stream takes. Like Node's `process.send()`.
+    ///
+    /// `Ok` does not mean that the other side has read it, or ever will.
+    ///
+    /// # Errors
+    /// - [`SendError::TooLong`]: the other side would refuse it. Nothing was queued.
+    /// - [`SendError::Full`]: more than 16 MiB wait already. Nothing was queued.
+    /// - [`SendError::Io`]: the stream is broken, most often because the other side has closed it.
+    pub fn send(&mut self, message: &Value) -> Result<(), SendError> {
+        self.send_line(&Line::new(message)?)
+    }
+
+    /// As [`send`](Channel::send), for a message that is a line already.
+    ///
+    /// # Errors
+    /// As [`send`](Channel::send).
+    pub fn send_line(&mut self, line: &Line) -> Result<(), SendError> {
+        if self.unsent() > MAX_MESSAGE {
+            return Err(SendError::Full);
+        }
+        self.enqueue(line);
+        self.flush().map(drop).map_err(SendError::Io)
+    }
+
+    /// Queues `line`, however much waits already, and writes nothing: [`flush`](Channel::flush)
+    /// does.
+    pub fn enqueue(&mut self, line: &Line) {
+        self.outbox.extend_from_slice(&line.0);
+    }
+
+    /// Writes what is queued. `Ok(true)`: all of it is with the kernel now. `Ok(false)`: the
+    /// non-blocking stream takes no more; wait for `POLLOUT`.
+    ///
+    /// # Errors
+    /// Those of write(2). `BrokenPipe`: the other side has closed, but may have left something to
+    /// read.
+    pub fn flush(&mut self) -> io::Result<bool> {
+        while self.unsent() > 0 {
+            match retry(|| self.stream.write(&self.outbox[self.sent..])) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.sent += written;
+                    self.flushed += written as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.outbox.drain(..self.sent);
+                    self.sent = 0;
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.outbox.clear();
+        self.sent = 0;
+        Ok(true)
+    }
+}
+
+/// A message as it goes over the stream: JSON and a newline.
+#[derive(Debug, Clone)]
+pub struct Line(Vec<u8>);
+
+impl Line {
+    /// Puts `message` into one line. JSON has no newline of its own: in a string it is `\n`.
+    ///
+    /// # Errors
+    /// [`SendError::TooLong`].
+    pub fn new(message: &Value) -> Result<Line, SendError> {
+        let mut bytes = serde_json::to_vec(message).expect("a Value is always JSON");
+        if bytes.len() > MAX_MESSAGE {
+            return Err(SendError::TooLong);
+        }
+        bytes.push(b'\n');
+        Ok(Line(bytes))
+    }
+
+    /// The message again.
+    pub fn message(&self) -> Value {
+        serde_json::from_slice(&self.0).expect("it was made from a Value")
+    }
+
+    /// Its length in bytes, with the newline.
+    #[expect(clippy::len_without_is_empty, reason = "a line has at least its newline")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Whether `message` is the transport's own business: an object whose `cmd` begins with `NODE_`.
+/// Node never shows these to the program, and neither do we.
+pub fn is_internal(message: &Value) -> bool {
+    message.get("cmd").and_then(Value::as_str).is_some_and(|cmd| cmd.starts_with("NODE_"))
+}
+
+/// Why no message came.
+#[derive(Debug)]
+pub enum RecvError {
+    /// The stream cannot be read, or not now.
+    Io(io::Error),
+    /// A line that is not JSON.
+    Json(serde_json::Error),
+    /// A line of more than [`MAX_MESSAGE`] bytes.
+    TooLong,
+    /// The stream ended in the middle of a line.
+    HalfLine,
+}
+
+impl RecvError {
+    /// Nothing is wrong: there is nothing to read yet.
+    pub fn would_block(&self) -> bool {
+        matches!(self, RecvError::Io(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecvError::Io(error) => write!(f, "cannot read from the channel: {error}"),
+            RecvError::Json(error) => write!(f, "a line on the channel is not JSON: {error}"),
+            RecvError::TooLong => f.write_str("a line on the channel is longer than 16 MiB"),
+            RecvError::HalfLine => f.write_str("the channel ended in the middle of a line"),
+        }
+    }
+}
+
+impl Error for RecvError {}
+
+/// Why a message was not sent.
+#[derive(Debug)]
+pub enum SendError {
+    /// The stream cannot be written.
+    Io(io::Error),
+    /// The message is longer than [`MAX_MESSAGE`].
+    TooLong,
+    /// The other side does not read, and enough waits for it already.
+    Full,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SendError::Io(error) => write!(f, "cannot write to the channel: {error}"),
+            SendError::TooLong => f.write_str("a message may have 16 MiB at most"),
+            SendError::Full => f.write_str("the channel is full: the other side does not read"),
+        }
+    }
+}
+
+impl Error for SendError {}
+
+/// Repeats a system call that a signal has interrupted (signal(7), `EINTR`).
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! A child process, made in two ways: `fork` alone, and `fork` + `exec`.
+
+use std::{
+    fmt, io,
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    panic::{self, AssertUnwindSafe},
+    process::{ChildStderr, ChildStdout, Command},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    libc,
+    sys::{
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::{ForkResult, Pid, fork, getpid, getppid},
+};
+
+/// A child process: something to kill, and to wait for.
+///
+/// Dropping it does neither. A child that ends and is never waited for stays in the process table
+/// as a zombie until its parent ends (wait(2)).
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    ended: Option<Ended>,
+    /// What the child prints, where its command was given `Stdio::piped()`.
+    pub stdout: Option<ChildStdout>,
+    /// What the child complains of, where its command was given `Stdio::piped()`.
+    pub stderr: Option<ChildStderr>,
+}
+
+/// How a process ended. Never both: Node's `exit` event has `code` or `signal`, the other is null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with a code from 0 to 255.
+    Exited(i32),
+    /// By a signal that it did not handle.
+    Signaled(Signal),
+}
+
+impl Child {
+    /// Node's way, `child_process.fork()`: fork + exec, with the channel's number in the child's
+    /// environment. Returns once exec has succeeded. The stream is the parent's end, and blocks.
+    ///
+    /// The child gets its standard streams, as `command` says, and its end of the channel: nothing
+    /// else, whatever this process holds. When this process ends, the kernel kills the child
+    /// (Linux; elsewhere the child has to watch its channel).
+    ///
+    /// # Errors
+    /// Those of socketpair(2), fork(2) and execve(2): `NotFound` where there is no such program,
+    /// `WouldBlock` (`EAGAIN`) where the system allows no further process.
+    pub fn spawn(mut command: Command) -> io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let number = theirs.as_raw_fd();
+        let parent = getpid();
+        command.env("NODE_CHANNEL_FD", number.to_string());
+        command.env("NODE_CHANNEL_SERIALIZATION_MODE", "json");
+        // SAFETY: between fork and exec only async-signal-safe calls are allowed
+        // (signal-safety(7)). These are four system calls; none allocates or takes a lock.
+        unsafe { command.pre_exec(move || before_exec(parent, number)) };
+        let started = command.spawn()?;
+        let pid = Pid::from_raw(started.id() as i32);
+        Ok((Child { pid, ended: None, stdout: started.stdout, stderr: started.stderr }, ours))
+    }
+
+    /// Plain fork(2): the child is a copy of this process, runs `body` with its end of the channel
+    /// and exits with what that returns, or with 101 if it panics. It holds the standard streams
+    /// and the channel, and no other descriptor.
+    ///
+    /// The child leaves by _exit(2): no destructor of the parent's runs there, and nothing that the
+    /// parent had buffered is printed twice.
+    ///
+    /// # Safety
+    /// - This process has one thread. Only the caller's thread exists in the child; a lock that
+    ///   another one held is locked there for ever, the allocator's included (fork(2)).
+    /// - `body` owns no descriptor: they are closed in the child before it runs.
+    ///
+    /// # Errors
+    /// Those of socketpair(2) and fork(2).
+    pub unsafe fn fork(body: impl FnOnce(UnixStream) -> i32) -> io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let parent = getpid();
+        // SAFETY: one thread, as the caller promises, so the child may go on like any program.
+        match unsafe { fork() }? {
+            ForkResult::Parent { child: pid } => {
+                Ok((Child { pid, ended: None, stdout: None, stderr: None }, ours))
+            }
+            ForkResult::Child => {
+                // The copy of the parent's end goes too. Held here, it would keep the channel open:
+                // the child could never see its parent close it.
+                std::mem::forget(ours);
+                close_all_but(theirs.as_raw_fd());
+                let body = AssertUnwindSafe(|| die_with(parent).map(|()| body(theirs)));
+                let code = match panic::catch_unwind(body) {
+                    Ok(code) => code.unwrap_or(1),
+                    Err(_) => 101,
+                };
+                // SAFETY: _exit ends the process, and with it all that could observe it.
+                unsafe { libc::_exit(code) }
+            }
+        }
+    }
+
+    /// The process id. After the child was waited for, the system may give it to another process.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Blocks until the child has ended, and tells how.
+    ///
+    /// # Errors
+    /// `ECHILD`, where someone else has waited for it.
+    pub fn wait(&mut self) -> io::Result<Ended> {
+        loop {
+            if let Some(ended) = self.wait_for(WaitPidFlag::empty())? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// How the child has ended; `None` while it runs. Does not block.
+    ///
+    /// # Errors
+    /// As [`wait`](Child::wait).
+    pub fn try_wait(&mut self) -> io::Result<Option<Ended>> {
+        self.wait_for(WaitPidFlag::WNOHANG)
+    }
+
+    /// Sends it a signal, like Node's `child.kill()`. The signal asks; only SIGKILL is never
+    /// refused.
+    ///
+    /// # Errors
+    /// `ESRCH` if the child has been waited for: its number may be another's by now. `EPERM` if it
+    /// runs as another user.
+    pub fn kill(&self, signal: Signal) -> io::Result<()> {
+        match self.ended {
+            Some(_) => Err(Errno::ESRCH.into()),
+            None => Ok(kill(self.pid, signal)?),
+        }
+    }
+
+    /// waitpid(2) for this child alone: with -1 it would also take the children of others in this
+    /// process, such as a library's.
+    fn wait_for(&mut self, how: WaitPidFlag) -> io::Result<Option<Ended>> {
+        while self.ended.is_none() {
+            self.ended = match waitpid(self.pid, Some(how)) {
+                Ok(WaitStatus::Exited(_, code)) => Some(Ended::Exited(code)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Some(Ended::Signaled(signal)),
+                Ok(_) => return Ok(None),
+                Err(Errno::EINTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        Ok(self.ended)
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Exited(code) => write!(f, "exited with code {code}"),
+            Ended::Signaled(signal) => write!(f, "was killed by {signal}"),
+        }
+    }
+}
+
+/// What a child does between fork and exec.
+fn before_exec(parent: Pid, channel: RawFd) -> io::Result<()> {
+    die_with(parent)?;
+    close_on_exec();
+    // SAFETY: the channel's end is open; the parent holds it until exec has succeeded.
+    let channel = unsafe { std::os::fd::BorrowedFd::borrow_raw(channel) };
+    fcntl(channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
+}
+
+/// Asks the kernel to kill this process when its parent ends, however that ends. `PR_SET_PDEATHSIG`
+/// (prctl(2)) survives exec, so it holds for programs that know nothing of it. Linux only.
+fn die_with(parent: Pid) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // The parent may have ended before the call, and then no signal comes.
+    if getppid() != parent {
+        return Err(Errno::ESRCH.into());
+    }
+    Ok(())
+}
+
+/// Marks all descriptors but the standard streams close-on-exec: also those that this process was
+/// itself started with and does not know of. Needs Linux 5.11; elsewhere it does nothing, and what
+/// std has opened is marked already.
+fn close_on_exec() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the flag only says what exec does; nothing is closed here.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
+
+/// Closes every descriptor above the standard streams but `keep`.
+fn close_all_but(keep: RawFd) {
+    // Without /proc, as on macOS, /dev/fd lists them. The list itself is a descriptor, and closed
+    // by the time that the loop reaches its number: close(2) then fails and nothing happens.
+    let list = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
+    let open: Vec<RawFd> =
+        list.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|&fd| fd > 2 && fd != keep) {
+        // SAFETY: this process is a copy that ends with `_exit`; no owner of these descriptors
+        // will ever use them here. Chapter 1's contract says so (`Child::fork`).
+        unsafe { libc::close(fd) };
+    }
+}

@@ -1,0 +1,304 @@
+//! Node's way to pass a handle: an envelope, a descriptor beside it, and an answer.
+//!
+//! ```text
+//! sender   {"cmd":"NODE_HANDLE","type":"net.Socket","msg":"socket"}  + SCM_RIGHTS   receiver
+//!          <-  {"cmd":"NODE_HANDLE_ACK"}     it is yours now: I close my copy
+//!          <-  {"cmd":"NODE_HANDLE_NACK"}    it came without its descriptor: again, please
+//! ```
+
+mod incoming;
+mod open_sockets;
+
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    sync::Arc,
+};
+
+use ch01_fork_ipc::{Channel, Line, MAX_MESSAGE, RecvError, SendError, is_internal};
+use serde_json::{Map, Value, json};
+
+use crate::FdStream;
+pub use incoming::{Incoming, NotPassed, Passed};
+pub use open_sockets::OpenSocket;
+use open_sockets::OpenSockets;
+
+/// How often a handle is sent before its sender gives up.
+const TRIES: u8 = 3;
+
+/// What may wait here to be sent, besides the bytes of it (16 MiB).
+const MAX_QUEUE: usize = 4096;
+
+/// Messages that may wait here for an answer to be on its way, before reading pauses.
+const MAX_INBOX: usize = 1024;
+
+/// A channel for messages and descriptors that speaks what Node's `child_process` speaks. It never
+/// blocks.
+///
+/// A descriptor that is sent stays open here until the other side has acknowledged it. What a dead
+/// child never acknowledged can so be sent to another: [`into_unacknowledged`].
+///
+/// [`into_unacknowledged`]: FdChannel::into_unacknowledged
+#[derive(Debug)]
+pub struct FdChannel {
+    channel: Channel<FdStream>,
+    /// How many handles may be under way at once.
+    window: usize,
+    /// Not written yet.
+    queue: VecDeque<(Line, Option<Sending>)>,
+    queued_bytes: usize,
+    /// Written and not acknowledged; answers come in this order.
+    under_way: VecDeque<(Line, Sending)>,
+    /// What has come, each with what [`Channel::flushed`] has to reach first.
+    inbox: VecDeque<(u64, Result<Incoming, RecvError>)>,
+    open: OpenSockets,
+}
+
+/// A descriptor that is on its way out.
+#[derive(Debug)]
+struct Sending {
+    fd: Arc<OwnedFd>,
+    tries: u8,
+    /// What [`Channel::flushed`] is once the whole message has left.
+    end: u64,
+}
+
+impl FdChannel {
+    /// Over `socket`, as Node does it: one handle under way at a time, and what is sent after it
+    /// waits for its answer.
+    ///
+    /// # Errors
+    /// Those of fcntl(2): the socket is made non-blocking.
+    pub fn new(socket: UnixStream) -> io::Result<FdChannel> {
+        FdChannel::with_window(socket, 1)
+    }
+
+    /// With up to `window` handles under way at once: nobody waits for the answer to the last
+    /// before the next leaves.
+    ///
+    /// With more than 1, keep messages short. A Node child reads 64 KiB at a time and remembers one
+    /// descriptor; it would confuse two that come while one long message is arriving.
+    ///
+    /// # Errors
+    /// As [`new`](FdChannel::new).
+    pub fn with_window(socket: UnixStream, window: usize) -> io::Result<FdChannel> {
+        Ok(FdChannel {
+            channel: Channel::new(FdStream::new(socket)?),
+            window,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            under_way: VecDeque::new(),
+            inbox: VecDeque::new(),
+            open: OpenSockets::default(),
+        })
+    }
+
+    /// Sends a message, behind all that was sent before it.
+    ///
+    /// # Errors
+    /// [`SendError::TooLong`] and [`SendError::Full`]: nothing was queued. [`SendError::Io`]: the
+    /// other side is gone; there may be something left to [`recv`](FdChannel::recv).
+    pub fn send(&mut self, message: &Value) -> Result<(), SendError> {
+        let line = Line::new(message)?;
+        self.check_room()?;
+        self.enqueue(line, None);
+        self.pump().map_err(SendError::Io)
+    }
+
+    /// Sends a message with a descriptor, like Node's `send(message, handle)`. `kind` and `fields`
+    /// say on the envelope what it is.
+    ///
+    /// # Errors
+    /// [`NotPassed`] gives the descriptor back, if it was not queued. Once it is, a broken channel
+    /// shows when you [`recv`](FdChannel::recv) or [`pump`](FdChannel::pump).
+    pub fn pass(
+        &mut self,
+        kind: &str,
+        fields: Map<String, Value>,
+        message: Value,
+        fd: OwnedFd,
+    ) -> Result<(), NotPassed> {
+        let mut envelope = json!({"cmd": "NODE_HANDLE", "type": kind, "msg": message});
+        envelope.as_object_mut().expect("it is one").extend(fields);
+        let line = Line::new(&envelope);
+        match line.and_then(|line| self.check_room().map(|()| line)) {
+            Ok(line) => self.enqueue(line, Some(Sending { fd: Arc::new(fd), tries: 0, end: 0 })),
+            Err(why) => return Err(NotPassed { why, fd }),
+        }
+        // A dead peer shows at the next recv, which still has its last words to read.
+        let _ = self.pump();
+        Ok(())
+    }
+
+    /// Whether another handle would leave at once.
+    pub fn has_room(&self) -> bool {
+        self.queue.is_empty() && self.under_way.len() < self.window && self.channel.unsent() == 0
+    }
+
+    /// Whether something waits for the kernel to take it: then wait for `POLLOUT` too, and
+    /// [`pump`](FdChannel::pump).
+    pub fn wants_write(&self) -> bool {
+        self.channel.unsent() > 0
+    }
+
+    /// Writes what may leave now. Call it after `POLLOUT`, and after closing sockets that came with
+    /// an [`OpenSocket`].
+    ///
+    /// # Errors
+    /// Those of sendmsg(2): the other side is gone.
+    pub fn pump(&mut self) -> io::Result<()> {
+        for answer in self.open.closed() {
+            self.reply(&answer);
+        }
+        // A descriptor goes with the next byte that is written: so nothing may be before it.
+        while self.channel.flush()? && self.under_way.len() < self.window {
+            let Some((line, sending)) = self.queue.pop_front() else { break };
+            self.queued_bytes -= line.len();
+            self.channel.enqueue(&line);
+            if let Some(mut sending) = sending {
+                self.channel.stream_mut().attach(sending.fd.clone());
+                sending.end = self.channel.queued();
+                self.under_way.push_back((line, sending));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next that came in. `Ok(None)` at the end of the stream. Never blocks.
+    ///
+    /// A handle is acknowledged before it is returned, and the kernel has the answer by then. So if
+    /// this process dies with it, its sender knows that it must not be answered by another.
+    ///
+    /// # Errors
+    /// As [`Channel::recv`]. Wait in poll(2) only after `WouldBlock`.
+    pub fn recv(&mut self) -> Result<Option<Incoming>, RecvError> {
+        loop {
+            if let Some((0, _)) = self.inbox.front() {
+                return self.take();
+            }
+            let full = self.inbox.len() >= MAX_INBOX;
+            match if full {
+                Err(RecvError::Io(ErrorKind::WouldBlock.into()))
+            } else {
+                self.channel.recv()
+            } {
+                Ok(Some(message)) if is_internal(&message) => self.internal(message),
+                Ok(Some(message)) => self.inbox.push_back((0, Ok(Incoming::Message(message)))),
+                Err(error @ RecvError::Json(_)) => self.inbox.push_back((0, Err(error))),
+                // Nothing more to read: time to let all acknowledgements go, in one write.
+                Err(error) if error.would_block() => {
+                    let _ = self.channel.flush();
+                    let acknowledged = self.inbox.front().map(|(at, _)| *at);
+                    let left = acknowledged.is_some_and(|at| at <= self.channel.flushed());
+                    return if left { self.take() } else { Err(error) };
+                }
+                // The other side is gone. What it gave is ours, acknowledged or not.
+                _ if !self.inbox.is_empty() => return self.take(),
+                end => return end.map(|_| None),
+            }
+        }
+    }
+
+    /// Ends the channel, and gives back what the other side has never acknowledged, each with its
+    /// message: the oldest first.
+    pub fn into_unacknowledged(self) -> Vec<(Value, OwnedFd)> {
+        let FdChannel { channel, under_way, queue, .. } = self;
+        drop(channel);
+        let queued = queue.into_iter().filter_map(|(line, sending)| Some((line, sending?)));
+        under_way.into_iter().chain(queued).map(unwrap).collect()
+    }
+
+    /// Takes the oldest of what has come.
+    fn take(&mut self) -> Result<Option<Incoming>, RecvError> {
+        self.inbox.pop_front().map(|(_, incoming)| incoming).transpose()
+    }
+
+    /// Handles what is between the two transports, and never shown to the program.
+    fn internal(&mut self, message: Value) {
+        let Value::Object(message) = message else { return };
+        let key = message.get("key").and_then(Value::as_str).unwrap_or_default();
+        match message.get("cmd").and_then(Value::as_str) {
+            Some("NODE_HANDLE") => return self.handle(message),
+            Some("NODE_HANDLE_ACK") => self.acked(),
+            Some("NODE_HANDLE_NACK") => self.refused(),
+            Some("NODE_SOCKET_NOTIFY_CLOSE") => self.open.close(key),
+            Some("NODE_SOCKET_GET_COUNT") => self.reply(&self.open.count(key)),
+            _ => {}
+        }
+        // What waited for this answer may leave. If that fails, the next read shows the end.
+        let _ = self.pump();
+    }
+
+    /// A handle has come, or only its envelope.
+    fn handle(&mut self, envelope: Map<String, Value>) {
+        let Some(fd) = self.channel.stream_mut().take_fd().flatten() else {
+            self.reply(&json!({"cmd": "NODE_HANDLE_NACK"}));
+            return self.inbox.push_back((0, Ok(Incoming::Missing)));
+        };
+        self.reply(&json!({"cmd": "NODE_HANDLE_ACK"}));
+        let answered = self.channel.queued();
+        let mut passed = Passed::open(envelope, fd);
+        passed.open = self.open.add(passed.fields.get("key"));
+        self.inbox.push_back((answered, Ok(Incoming::Passed(passed))));
+    }
+
+    /// The handle that an answer is for: the oldest. One that has not left yet cannot have been
+    /// answered, whatever the other side says.
+    fn answered(&mut self) -> Option<(Line, Sending)> {
+        let (_, oldest) = self.under_way.front()?;
+        if oldest.end > self.channel.flushed() { None } else { self.under_way.pop_front() }
+    }
+
+    /// The oldest handle has arrived. Our copy goes.
+    fn acked(&mut self) {
+        if self.answered().is_some() {
+            self.inbox.push_back((0, Ok(Incoming::Acked)));
+        }
+    }
+
+    /// The oldest handle did not arrive. Again, but not for ever.
+    fn refused(&mut self) {
+        let Some((line, mut sending)) = self.answered() else { return };
+        sending.tries += 1;
+        if sending.tries < TRIES {
+            self.queued_bytes += line.len();
+            self.queue.push_front((line, Some(sending)));
+        } else {
+            let (message, fd) = unwrap((line, sending));
+            self.inbox.push_back((0, Ok(Incoming::Refused(message, fd))));
+        }
+    }
+
+    /// Puts an answer into the outbox. It leaves with the next flush.
+    fn reply(&mut self, answer: &Value) {
+        self.channel.enqueue(&Line::new(answer).expect("an answer is short"));
+    }
+
+    fn check_room(&self) -> Result<(), SendError> {
+        let bytes = self.queued_bytes + self.channel.unsent();
+        let full = bytes > MAX_MESSAGE || self.queue.len() >= MAX_QUEUE;
+        if full { Err(SendError::Full) } else { Ok(()) }
+    }
+
+    fn enqueue(&mut self, line: Line, sending: Option<Sending>) {
+        self.queued_bytes += line.len();
+        self.queue.push_back((line, sending));
+    }
+}
+
+impl AsFd for FdChannel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.stream().as_fd()
+    }
+}
+
+/// The message in an envelope, and the descriptor that nobody else holds any more.
+fn unwrap((line, sending): (Line, Sending)) -> (Value, OwnedFd) {
+    let message = line.message()["msg"].take();
+    let fd = Arc::into_inner(sending.fd).expect("the stream holds it only until it is written");
+    (message, fd)
+}

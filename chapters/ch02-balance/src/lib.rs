@@ -1,0 +1,21 @@
+//! # Chapter 2: a descriptor travels beside the bytes
+//!
+//! A descriptor is a number in one process's table; sent as a number it means nothing to another.
+//! But the kernel passes the thing behind it over a Unix socket, as `SCM_RIGHTS` (unix(7)). So one
+//! process can accept a connection and another can answer it.
+//!
+//! - [`FdStream`]: a Unix stream that carries descriptors beside its bytes. Chapter 1's `Channel`
+//!   goes on top unchanged: the framing never hears of them.
+//! - [`FdChannel`]: Node's `NODE_HANDLE` envelope, its ACK and NACK, and who owns a descriptor while
+//!   it is under way.
+//! - [`RoundRobin`]: whose turn it is.
+
+mod fd_channel;
+mod fd_stream;
+mod round_robin;
+mod timeout;
+
+pub use fd_channel::{FdChannel, Incoming, NotPassed, OpenSocket, Passed};
+pub use fd_stream::FdStream;
+pub use round_robin::RoundRobin;
+pub use timeout::poll_until;

@@ -1,0 +1,64 @@
+//! One process accepts, two answer: `normal` and `special`, in turn.
+
+mod parent;
+mod place;
+mod worker;
+
+use std::{ffi::OsStr, process::ExitCode};
+
+use ch01_fork_ipc::{end_in_good_order, parent};
+use ch02_balance::FdChannel;
+use cli::{Arguments, Options};
+use parent::Balancer;
+use worker::Worker;
+
+const USAGE: &str = "\
+Accepts connections and sends each to one of two children, in turn.
+
+Usage: ch02-balance [--addr 127.0.0.1] [--port 1337] [--exec PROGRAM ARG...]
+       ch02-balance worker [NAME]
+
+  --addr ADDR             listen on this address
+  --port PORT             listen on this port; 0 takes a free one
+  --exec PROGRAM ARG...   run PROGRAM as the children; 'normal' or 'special' is its last argument
+  --help                  show this
+
+  worker                  a child: answers the connections that it is sent (needs a channel)
+
+Ask it with: curl --http0.9 http://127.0.0.1:1337
+";
+
+fn main() -> ExitCode {
+    cli::run(USAGE, |mut arguments| {
+        let mut options = Options::new(&["--addr", "--port", "--exec"]);
+        while let Some(word) = arguments.word()? {
+            match &*word {
+                "worker" => return answer(arguments),
+                other => options.take(other, &mut arguments)?,
+            }
+        }
+        balance(&options)
+    })
+}
+
+/// The parent. It ends when it is told to, by a signal; its children see that and follow.
+fn balance(options: &Options) -> anyhow::Result<ExitCode> {
+    let listener = options.listen()?;
+    let command = |name: &OsStr| {
+        options.worker().map(|mut command| {
+            command.arg(name);
+            command
+        })
+    };
+    Balancer::start(listener, ["normal", "special"], &command)?.run()
+}
+
+/// A child.
+fn answer(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let name = arguments.worker_name()?.unwrap_or("no".to_owned());
+    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    let stream = unsafe { parent() }?;
+    end_in_good_order()?;
+    Worker::new(&name, FdChannel::new(stream)?).run()?;
+    Ok(ExitCode::SUCCESS)
+}
