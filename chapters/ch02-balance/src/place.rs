@@ -9,9 +9,8 @@ use std::{
 
 use anyhow::Context as _;
 use ch01_fork_ipc::{Child, RecvError};
-use ch02_balance::{FdChannel, Incoming};
-use cli::{complain, say, why};
-use nix::sys::signal::Signal;
+use ch02_balance::{FdChannel, Incoming, Leaving};
+use cli::{complain, reason, say, why};
 use serde_json::{Map, Value};
 
 /// Connections that may be under way to one child. When it has so many that it has not
@@ -20,13 +19,6 @@ const WINDOW: usize = 64;
 
 /// A child that ends without having acknowledged anything is replaced after this pause.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// A child that has left its channel may finish what it has, for this long.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// How often a child that has left its channel is asked whether it has ended. poll(2) does not see
-/// that; chapter 4 does better.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Makes the command that starts the child with this name.
 pub type Start<'a> = &'a dyn Fn(&OsStr) -> anyhow::Result<Command>;
@@ -40,8 +32,7 @@ pub struct Place<'a> {
     proven: bool,
     /// An empty place is not filled before then.
     fill_from: Instant,
-    /// Children that have left their channels and have not ended, and when each is killed.
-    leaving: Vec<(Child, Instant)>,
+    leaving: Leaving,
 }
 
 /// What came back from a child.
@@ -57,7 +48,7 @@ impl<'a> Place<'a> {
     /// An empty place.
     pub fn new(name: &'static str, start: Start<'a>) -> Place<'a> {
         let fill_from = Instant::now();
-        Place { name, start, child: None, proven: false, fill_from, leaving: Vec::new() }
+        Place { name, start, child: None, proven: false, fill_from, leaving: Leaving::default() }
     }
 
     /// Starts a child.
@@ -85,8 +76,7 @@ impl<'a> Place<'a> {
     /// When there is something to do here, whatever poll(2) says.
     pub fn wakes_at(&self) -> Option<Instant> {
         let fill = if self.child.is_none() { Some(self.fill_from) } else { None };
-        let leaving = self.leaving.first().map(|_| Instant::now() + ASK_AGAIN);
-        fill.into_iter().chain(leaving).min()
+        fill.into_iter().chain(self.leaving.wakes_at()).min()
     }
 
     /// Passes a connection to the child; gives it back if that cannot be.
@@ -111,7 +101,12 @@ impl<'a> Place<'a> {
                 self.fill_from = Instant::now() + PAUSE;
             }
         }
-        self.bury();
+        for (pid, ended) in self.leaving.ended() {
+            match ended {
+                Ok(ended) => say(format_args!("{} {pid} {ended}", self.name)),
+                Err(error) => complain(format_args!("cannot wait for {pid}: {}", reason(&error))),
+            }
+        }
         returned
     }
 
@@ -147,30 +142,8 @@ impl<'a> Place<'a> {
     fn vacate(&mut self) -> Vec<(Value, OwnedFd)> {
         let Some((child, channel)) = self.child.take() else { return Vec::new() };
         let now = Instant::now();
-        self.leaving.push((child, now + GRACE));
+        self.leaving.add(child);
         self.fill_from = if self.proven { now } else { now + PAUSE };
         channel.into_unacknowledged()
-    }
-
-    /// Waits for the children that have ended, so that none stays a zombie, and kills those that
-    /// do not end.
-    fn bury(&mut self) {
-        let (name, now) = (self.name, Instant::now());
-        self.leaving.retain_mut(|(child, kill_at)| {
-            if now >= *kill_at {
-                let _ = child.kill(Signal::SIGKILL);
-            }
-            match child.try_wait() {
-                Ok(None) => true,
-                Ok(Some(ended)) => {
-                    say(format_args!("{name} {} {ended}", child.pid()));
-                    false
-                }
-                Err(error) => {
-                    complain(format_args!("cannot wait for {name} {}: {error}", child.pid()));
-                    false
-                }
-            }
-        });
     }
 }

@@ -1,1 +1,16 @@
-//! ch03-handles
+//! # Chapter 3: what is it that arrived?
+//!
+//! A descriptor is a number; what stands behind it may be a connection, a listener, a datagram
+//! socket. The envelope says what the sender means, the kernel knows what it is, and
+//! [`HandleChannel`] believes neither alone: it hands the program a [`Handle`] of the right type.
+//!
+//! Sending a *listener* changes the server's shape: chapter 2's parent accepted for its children;
+//! now the children accept themselves, and the parent can go.
+
+mod handle;
+mod handle_channel;
+mod kind;
+
+pub use handle::{Handle, WrongHandle};
+pub use handle_channel::{Delivery, HandleChannel, Received};
+pub use kind::Kind;

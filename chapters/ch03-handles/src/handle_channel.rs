@@ -1,0 +1,114 @@
+//! A channel whose messages can have a handle with them.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+};
+
+use ch01_fork_ipc::{RecvError, SendError};
+use ch02_balance::{FdChannel, Incoming, NotPassed, OpenSocket, Passed};
+use serde_json::Value;
+
+use crate::{Handle, WrongHandle};
+
+/// Chapter 2's channel, with types. It never blocks.
+#[derive(Debug)]
+pub struct HandleChannel(FdChannel);
+
+/// What comes in.
+#[derive(Debug)]
+pub enum Delivery {
+    /// A message, alone or with a handle.
+    Message(Received),
+    /// The other side has the oldest handle that was under way.
+    Acked,
+    /// The other side could not take the handle, three times: here are the message and it.
+    Refused(Value, OwnedFd),
+    /// A message came with something that it was not said to be. That is closed.
+    Wrong(Value, WrongHandle),
+    /// A handle message came without its descriptor. It was asked for again.
+    Missing,
+}
+
+/// A message, and what came with it.
+#[derive(Debug)]
+pub struct Received {
+    /// The message.
+    pub message: Value,
+    /// The handle, acknowledged and yours.
+    pub handle: Option<Handle>,
+    /// Where the sender counts its sockets: keep this as long as the handle.
+    pub open: Option<OpenSocket>,
+}
+
+impl HandleChannel {
+    /// Over `socket`, which is made non-blocking.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    pub fn new(socket: UnixStream) -> io::Result<HandleChannel> {
+        Ok(HandleChannel(FdChannel::new(socket)?))
+    }
+
+    /// Sends a message, like Node's `send(message)`.
+    ///
+    /// # Errors
+    /// As [`FdChannel::send`].
+    pub fn send(&mut self, message: &Value) -> Result<(), SendError> {
+        self.0.send(message)
+    }
+
+    /// Sends a message with a handle, like Node's `send(message, handle)`. Our copy is closed when
+    /// the other side has acknowledged it: to keep one, send a `try_clone()`.
+    ///
+    /// # Errors
+    /// As [`FdChannel::pass`].
+    pub fn send_handle(&mut self, message: Value, handle: Handle) -> Result<(), NotPassed> {
+        self.0.pass(handle.kind(), handle.fields(), message, handle.into())
+    }
+
+    /// The next that came in. `Ok(None)` at the end of the stream. Never blocks.
+    ///
+    /// # Errors
+    /// As [`FdChannel::recv`].
+    pub fn recv(&mut self) -> Result<Option<Delivery>, RecvError> {
+        Ok(self.0.recv()?.map(|incoming| match incoming {
+            Incoming::Message(message) => {
+                Delivery::Message(Received { message, handle: None, open: None })
+            }
+            Incoming::Passed(Passed { kind, message, fd, open, .. }) => {
+                match Handle::from_fd(&kind, fd) {
+                    Ok(handle) => {
+                        Delivery::Message(Received { message, handle: Some(handle), open })
+                    }
+                    Err(wrong) => Delivery::Wrong(message, wrong),
+                }
+            }
+            Incoming::Acked => Delivery::Acked,
+            Incoming::Refused(message, fd) => Delivery::Refused(message, fd),
+            Incoming::Missing => Delivery::Missing,
+        }))
+    }
+
+    /// Writes what may leave now: see [`FdChannel::pump`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pump(&mut self) -> io::Result<()> {
+        self.0.pump()
+    }
+
+    /// Whether to wait for `POLLOUT` too.
+    pub fn wants_write(&self) -> bool {
+        self.0.wants_write()
+    }
+}
+
+impl AsFd for HandleChannel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,108 @@
+//! The parent: gives the listener to every worker, closes its own, and only watches from then on.
+
+use std::{net::TcpListener, os::fd::AsFd, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use ch01_fork_ipc::{Child, RecvError};
+use ch02_balance::{Leaving, poll_until};
+use ch03_handles::{Delivery, Handle, HandleChannel};
+use cli::{Options, complain, reason, say};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, poll},
+};
+use serde_json::Value;
+
+/// A worker that has its channel still.
+struct Worker {
+    child: Child,
+    channel: HandleChannel,
+    ready: bool,
+}
+
+/// The parent of chapter 3. It ends when it is told to, by a signal; its workers see that and
+/// follow. It also ends when no worker is left: it has no listener any more to give to others.
+pub fn share_listener(options: &Options) -> anyhow::Result<ExitCode> {
+    let listener = options.listen()?;
+    let mut workers = Vec::new();
+    for _ in 0..options.workers {
+        workers.push(start(options, &listener)?);
+    }
+    let mut listener = Some(listener);
+    let mut leaving = Leaving::default();
+    loop {
+        workers = workers.into_iter().filter_map(|worker| hear(worker, &mut leaving)).collect();
+        for (pid, ended) in leaving.ended() {
+            match ended {
+                Ok(ended) => say(format_args!("worker {pid} {ended}; nobody replaces it")),
+                Err(error) => complain(format_args!("cannot wait for {pid}: {}", reason(&error))),
+            }
+        }
+        if workers.is_empty() && leaving.wakes_at().is_none() {
+            bail!("no worker is left, and the listener is gone with them");
+        }
+        // A listener closes when its last copy does. The workers have theirs.
+        if workers.iter().all(|worker| worker.ready) && listener.take().is_some() {
+            say("every worker has the listener; the parent has closed its own");
+        }
+        wait(&workers, &leaving).context("cannot wait for the workers")?;
+    }
+}
+
+/// Starts a worker and sends it the listener.
+fn start(options: &Options, listener: &TcpListener) -> anyhow::Result<Worker> {
+    let command = options.worker()?;
+    let program = command.get_program().to_string_lossy().into_owned();
+    let (child, stream) =
+        Child::spawn(command).with_context(|| format!("cannot start {program}"))?;
+    let mut channel = HandleChannel::new(stream)?;
+    let copy = listener.try_clone().context("cannot copy the listener")?;
+    let sent = channel.send_handle(Value::from("server"), Handle::TcpListener(copy));
+    sent.map_err(|not_passed| not_passed.why).context("cannot send the listener")?;
+    say(format_args!("worker {} started", child.pid()));
+    Ok(Worker { child, channel, ready: false })
+}
+
+/// Reads all that a worker has sent. One whose channel has ended is on its way out.
+fn hear(mut worker: Worker, leaving: &mut Leaving) -> Option<Worker> {
+    let pid = worker.child.pid();
+    // If the worker is gone, recv says so as well, after its last words.
+    let _ = worker.channel.pump();
+    loop {
+        match worker.channel.recv() {
+            Ok(Some(Delivery::Acked)) => {
+                worker.ready = true;
+                say(format_args!("worker {pid} is ready"));
+            }
+            Ok(Some(Delivery::Refused(..))) => {
+                complain(format_args!("worker {pid} cannot take the listener"));
+                break;
+            }
+            Ok(Some(Delivery::Message(received))) => {
+                say(format_args!("worker {pid} says {}", received.message));
+            }
+            Ok(Some(Delivery::Wrong(..) | Delivery::Missing)) => {}
+            Err(error) if error.would_block() => return Some(worker),
+            Err(error @ RecvError::Json(_)) => complain(format_args!("worker {pid}: {error}")),
+            Ok(None) => break,
+            Err(error) => {
+                complain(format_args!("worker {pid}: {error}"));
+                break;
+            }
+        }
+    }
+    leaving.add(worker.child);
+    None
+}
+
+fn wait(workers: &[Worker], leaving: &Leaving) -> Result<(), Errno> {
+    let polled = workers.iter().map(|worker| {
+        let mut events = PollFlags::POLLIN;
+        events.set(PollFlags::POLLOUT, worker.channel.wants_write());
+        PollFd::new(worker.channel.as_fd(), events)
+    });
+    match poll(&mut polled.collect::<Vec<_>>(), poll_until(leaving.wakes_at())) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,162 @@
+//! One handle of each type, to a child that uses it. The parent holds the other end of each, and
+//! checks what comes out of it.
+
+use std::{
+    env, fs,
+    io::{self, Read},
+    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
+    os::{
+        fd::AsFd,
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::PathBuf,
+    process::{self, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use ch01_fork_ipc::{Child, Ended};
+use ch02_balance::poll_until;
+use ch03_handles::{Delivery, Handle, HandleChannel};
+use cli::{Options, say};
+use nix::poll::{PollFd, PollFlags, poll};
+use serde_json::Value;
+
+/// How long the child may take for each.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A handle to send, and how to hear, at its other end, what the child does with it.
+type Stop = (&'static str, Handle, Box<dyn FnOnce() -> io::Result<String>>);
+
+/// Makes the tour. It ends with 1 if an answer is not what it should be.
+pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let command = options.worker()?;
+    let program = command.get_program().to_string_lossy().into_owned();
+    let (mut child, stream) =
+        Child::spawn(command).with_context(|| format!("cannot start {program}"))?;
+    let mut channel = HandleChannel::new(stream)?;
+
+    for (name, handle, hear) in stops()? {
+        let kind = handle.kind();
+        let sent = channel.send_handle(Value::from(name), handle);
+        sent.map_err(|not_passed| not_passed.why).with_context(|| format!("{name}: not sent"))?;
+        let report = report(&mut channel).with_context(|| format!("{name}: no report"))?;
+        let heard = hear().with_context(|| format!("{name}: the child does not use it"))?;
+        say(format_args!("{name:13} sent as {kind:14} the child says it is {}", report["is"]));
+        say(format_args!("{:13} and through it: {}", "", heard.trim_end()));
+        ensure!(report["message"] == name, "{name}: the child names it {}", report["message"]);
+        let speaker = format!("{} speaks through ", child.pid());
+        ensure!(heard.starts_with(&speaker), "{name}: expected '{speaker}…', heard '{heard}'");
+    }
+
+    drop(channel);
+    let ended = child.wait()?;
+    ensure!(ended == Ended::Exited(0), "the child {ended}");
+    say("each handle arrived as what it is, and works");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Each of Node's types.
+fn stops() -> io::Result<Vec<Stop>> {
+    let (tcp, tcp_peer) = tcp_pair()?;
+    let (bare_tcp, bare_tcp_peer) = tcp_pair()?;
+    let (unix, unix_peer) = UnixStream::pair()?;
+    // What Node calls a pipe is a Unix stream.
+    let (pipe, pipe_peer) = UnixStream::pair()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let path = TemporaryPath::new();
+    let unix_listener = UnixListener::bind(&path.0)?;
+    let (udp, udp_peer) = udp_pair()?;
+    let (bare_udp, bare_udp_peer) = udp_pair()?;
+    Ok(vec![
+        ("TCP socket", Handle::Tcp(tcp), Box::new(|| read(tcp_peer))),
+        (
+            "TCP listener",
+            Handle::TcpListener(listener),
+            Box::new(move || read(TcpStream::connect(address)?)),
+        ),
+        ("Unix stream", Handle::Unix(unix), Box::new(|| read(unix_peer))),
+        (
+            "Unix listener",
+            Handle::UnixListener(unix_listener),
+            Box::new(move || read(UnixStream::connect(&path.0)?)),
+        ),
+        ("UDP socket", Handle::Udp(udp), Box::new(|| ask(udp_peer))),
+        ("bare TCP", Handle::Native(bare_tcp.into()), Box::new(|| read(bare_tcp_peer))),
+        ("bare pipe", Handle::Native(pipe.into()), Box::new(|| read(pipe_peer))),
+        ("bare UDP", Handle::UdpNative(bare_udp.into()), Box::new(|| ask(bare_udp_peer))),
+    ])
+}
+
+fn tcp_pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    Ok((listener.accept()?.0, client))
+}
+
+fn udp_pair() -> io::Result<(UdpSocket, UdpSocket)> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    peer.connect(socket.local_addr()?)?;
+    Ok((socket, peer))
+}
+
+/// What the child says about the handle: the first message that it sends.
+fn report(channel: &mut HandleChannel) -> anyhow::Result<Value> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        channel.pump()?;
+        match channel.recv() {
+            Ok(Some(Delivery::Message(received))) => return Ok(received.message),
+            Ok(Some(Delivery::Refused(..))) => bail!("the child cannot take it"),
+            Ok(Some(_)) => {}
+            Ok(None) => bail!("the child has closed its channel"),
+            Err(error) if error.would_block() => {
+                let mut polled = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
+                ensure!(poll(&mut polled, poll_until(Some(until)))? > 0, "nothing for 10 s");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// All that comes, to the end of the stream.
+fn read(mut stream: impl Read + AsFd) -> io::Result<String> {
+    let mut text = String::new();
+    wait_for(&stream)?;
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Sends a datagram and takes the answer.
+fn ask(socket: UdpSocket) -> io::Result<String> {
+    let mut answer = [0; 1500];
+    socket.send(b"hello")?;
+    wait_for(&socket)?;
+    let read = socket.recv(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
+}
+
+fn wait_for(fd: &impl AsFd) -> io::Result<()> {
+    let until = poll_until(Some(Instant::now() + PATIENCE));
+    match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], until)? {
+        0 => Err(io::ErrorKind::TimedOut.into()),
+        _ => Ok(()),
+    }
+}
+
+/// A name in the file system that is removed again.
+struct TemporaryPath(PathBuf);
+
+impl TemporaryPath {
+    fn new() -> TemporaryPath {
+        TemporaryPath(env::temp_dir().join(format!("ch03-handles-{}.sock", process::id())))
+    }
+}
+
+impl Drop for TemporaryPath {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
