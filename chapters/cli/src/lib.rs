@@ -12,18 +12,20 @@
 //! one line that says what was attempted and why it did not work.
 
 use std::{
+    env,
     ffi::OsString,
     fmt::Display,
     io::{self, Write},
     net::{TcpListener, ToSocketAddrs},
     num::NonZero,
+    path::PathBuf,
     process::{Command, ExitCode},
     str::FromStr,
     thread,
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use lexopt::{Arg, Parser, ValueExt as _};
 use nix::{
     errno::Errno,
@@ -76,6 +78,9 @@ pub struct Options {
     /// `--exec PROGRAM ARG...`: what to run as the child in place of the chapter's own worker.
     pub exec: Option<Vec<OsString>>,
     takes: &'static [&'static str],
+    /// This program's file. Asked for at the start: rebuilt since, it has the same name still, and
+    /// the system would only say that the old one was deleted.
+    own: io::Result<PathBuf>,
 }
 
 impl Options {
@@ -87,6 +92,7 @@ impl Options {
             workers: thread::available_parallelism().map_or(1, NonZero::get).min(1024),
             exec: None,
             takes,
+            own: env::current_exe(),
         }
     }
 
@@ -119,8 +125,8 @@ impl Options {
                 Ok(command)
             }
             _ => {
-                let own = std::env::current_exe().context("cannot find this program's own file")?;
-                let mut command = Command::new(own);
+                let own = self.own.as_ref().map_err(|error| anyhow!("{}", reason(error)));
+                let mut command = Command::new(own.context("cannot find this program's file")?);
                 command.arg("worker");
                 Ok(command)
             }
@@ -183,12 +189,17 @@ impl Arguments {
         }
     }
 
+    /// All words that are left, flags and all.
+    pub fn remaining(&mut self) -> Vec<OsString> {
+        self.0.raw_args().map(Iterator::collect).unwrap_or_default()
+    }
+
     /// The rest of the line, flags and all: the program that `flag` runs, and its arguments.
     ///
     /// # Errors
     /// When nothing is left.
     pub fn rest(&mut self, flag: &str) -> anyhow::Result<Vec<OsString>> {
-        let words: Vec<OsString> = self.0.raw_args()?.collect();
+        let words = self.remaining();
         if words.is_empty() {
             return Err(wrong(format_args!("{flag} needs a program to run")));
         }

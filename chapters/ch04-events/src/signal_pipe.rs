@@ -1,0 +1,111 @@
+//! The self-pipe: a signal handler that only writes a byte, and a loop that reads it.
+//!
+//! A handler may interrupt any instruction, so it may call almost nothing (signal-safety(7)). But
+//! it may write(2). What it writes wakes poll(2), and the work is done there, in the open.
+
+use std::{
+    io::{self, ErrorKind, Read},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    sync::atomic::{AtomicI32, Ordering},
+};
+
+use nix::{
+    errno::Errno,
+    libc,
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    unistd::getpid,
+};
+
+/// The process whose pipe it is; 0 where there is none.
+static OWNER: AtomicI32 = AtomicI32::new(0);
+
+/// The descriptor that the handler writes to.
+static WRITE_END: AtomicI32 = AtomicI32::new(-1);
+
+/// Signals, as something to read. A process has at most one of these.
+#[derive(Debug)]
+pub struct SignalPipe {
+    reader: UnixStream,
+    _writer: UnixStream,
+    before: Vec<(Signal, SigAction)>,
+}
+
+impl SignalPipe {
+    /// From now on, `signals` do not do what they do by default: each is a byte in the pipe. What
+    /// was ignored before is heard too.
+    ///
+    /// # Errors
+    /// `AlreadyExists` while this process has one; those of socketpair(2); `EINVAL` for a signal
+    /// that cannot be caught (SIGKILL, SIGSTOP).
+    pub fn new(signals: &[Signal]) -> io::Result<SignalPipe> {
+        let (reader, writer) = UnixStream::pair()?;
+        // A full pipe must not block the handler: a byte too many can be missed.
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        let claimed =
+            OWNER.compare_exchange(0, getpid().as_raw(), Ordering::SeqCst, Ordering::SeqCst);
+        claimed.map_err(|_| ErrorKind::AlreadyExists)?;
+        WRITE_END.store(writer.as_raw_fd(), Ordering::SeqCst);
+
+        let mut pipe = SignalPipe { reader, _writer: writer, before: Vec::new() };
+        // SA_RESTART: read(2) and write(2) go on after the handler. poll(2) always returns (EINTR).
+        let handler = SigHandler::Handler(on_signal);
+        let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+        for &signal in signals {
+            // SAFETY: `on_signal` makes only calls that are async-signal-safe.
+            let before = unsafe { sigaction(signal, &action) }?;
+            pipe.before.push((signal, before));
+        }
+        Ok(pipe)
+    }
+
+    /// The signals since the last call, each once: signals that come in quick succession may be
+    /// one, so a number of them means nothing (signal(7)). Does not block.
+    pub fn take(&mut self) -> Vec<Signal> {
+        let mut bytes = [0; 512];
+        let mut signals = Vec::new();
+        // 0 never comes: this process holds the other end. An error means that it is empty.
+        while let Ok(read @ 1..) = self.reader.read(&mut bytes) {
+            signals
+                .extend(bytes[..read].iter().filter_map(|&n| Signal::try_from(i32::from(n)).ok()));
+        }
+        signals.sort();
+        signals.dedup();
+        signals
+    }
+}
+
+impl AsFd for SignalPipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+impl Drop for SignalPipe {
+    fn drop(&mut self) {
+        for (signal, before) in &self.before {
+            // SAFETY: what was there before is put back. It was allowed to be there.
+            let _ = unsafe { sigaction(*signal, before) };
+        }
+        WRITE_END.store(-1, Ordering::SeqCst);
+        OWNER.store(0, Ordering::SeqCst);
+    }
+}
+
+/// The handler.
+extern "C" fn on_signal(number: libc::c_int) {
+    // A forked child has its parent's handlers until it calls exec, and the parent's pipe. What it
+    // would write, its parent would take for a signal of its own.
+    if OWNER.load(Ordering::SeqCst) != getpid().as_raw() {
+        return;
+    }
+    // The interrupted code may be about to read errno.
+    let errno = Errno::last_raw();
+    let byte = number as u8;
+    // SAFETY: one byte that is there, to a descriptor that closes only after this handler is gone.
+    unsafe { libc::write(WRITE_END.load(Ordering::SeqCst), (&raw const byte).cast(), 1) };
+    Errno::set_raw(errno);
+}

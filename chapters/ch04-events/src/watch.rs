@@ -1,0 +1,121 @@
+//! Runs any program as a child with a channel, and prints what happens as JSON.
+
+use std::{
+    io::{self, Write},
+    process::{Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+use ch01_fork_ipc::Ended;
+use ch04_events::{Children, Event, Id, Outcome};
+use cli::{Arguments, say, unexpected, wrong};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::signals;
+
+/// How long a watched program may take to end, once this one was asked to.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What to do to the child, and when.
+#[derive(Default)]
+struct Plan {
+    kill: Option<Signal>,
+    disconnect: bool,
+    after: Option<Duration>,
+}
+
+/// Watches a program until it has ended.
+pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut plan = Plan::default();
+    let program = loop {
+        match arguments.word()?.as_deref() {
+            Some("--kill") => plan.kill = Some(signals::parse(&arguments.value()?)?),
+            Some("--disconnect") => plan.disconnect = true,
+            Some("--after") => {
+                let milliseconds = arguments.number("--after", 0, u64::from(u32::MAX))?;
+                plan.after = Some(Duration::from_millis(milliseconds));
+            }
+            Some(flag) if flag.starts_with('-') => return Err(unexpected(flag)),
+            Some(program) => break program.to_owned(),
+            None => return Err(wrong("watch needs a program to run, after '--'")),
+        }
+    };
+    let mut command = Command::new(program);
+    // What the child prints must not come between the events.
+    command.args(arguments.remaining()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    watch(command, plan)
+}
+
+fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
+    let mut children = Children::new(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let child = children.spawn(command);
+    let mut act_at = plan.after.map(|after| Instant::now() + after);
+    let mut kill_at = None;
+    loop {
+        for event in children.wait(act_at.into_iter().chain(kill_at).min())? {
+            if let Some(line) = json(&event, &children) {
+                say(line);
+            }
+            match event {
+                Event::Message(..) if plan.after.is_none() => plan.carry_out(&mut children, child),
+                Event::Output(_, bytes) => drop(io::stderr().write_all(&bytes)),
+                Event::Close(..) => return Ok(ExitCode::SUCCESS),
+                // Asked to end: the child first. Asked again: at once.
+                Event::Signal(signal) if kill_at.is_none() => {
+                    children.kill(child, signal);
+                    kill_at = Some(Instant::now() + GRACE);
+                }
+                Event::Signal(_) => kill_at = Some(Instant::now()),
+                _ => {}
+            }
+        }
+        let now = Instant::now();
+        if act_at.take_if(|at| *at <= now).is_some() {
+            plan.carry_out(&mut children, child);
+        }
+        if kill_at.is_some_and(|at| at <= now) {
+            children.kill(child, Signal::SIGKILL);
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+}
+
+impl Plan {
+    /// Does what was asked for, once.
+    fn carry_out(&mut self, children: &mut Children, child: Id) {
+        if std::mem::take(&mut self.disconnect) {
+            children.disconnect(child);
+        }
+        if let Some(signal) = self.kill.take() {
+            children.kill(child, signal);
+        }
+    }
+}
+
+/// An event as Node's listeners get it.
+pub fn json(event: &Event, children: &Children) -> Option<Value> {
+    Some(match event {
+        Event::Spawn(id) => {
+            json!({"event": "spawn", "pid": children.pid(*id).map(|pid| pid.as_raw())})
+        }
+        Event::Message(_, received) => json!({"event": "message", "message": received.message}),
+        Event::Disconnect(_) => json!({"event": "disconnect"}),
+        Event::Exit(_, ended) => ended_json("exit", Ok(*ended)),
+        Event::Close(_, outcome) => ended_json("close", *outcome),
+        Event::Error(_, error) => {
+            json!({"event": "error", "code": error.code(), "message": error.to_string()})
+        }
+        Event::Acked(_) | Event::Output(..) | Event::Signal(_) => return None,
+    })
+}
+
+/// A code or a signal, never both. A child that was never started has the error's number, negative.
+fn ended_json(event: &str, outcome: Outcome) -> Value {
+    let (code, signal) = match outcome {
+        Ok(Ended::Exited(code)) => (Some(code), None),
+        Ok(Ended::Signaled(signal)) => (None, Some(signal.as_str())),
+        Err(errno) => (Some(-(errno as i32)), None),
+    };
+    json!({"event": event, "code": code, "signal": signal})
+}

@@ -1,0 +1,231 @@
+//! One client: its requests, one after another, and a proper end.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream},
+    os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
+};
+
+use nix::poll::PollFlags;
+
+use crate::{BadRequest, Body, Request, answer::print_error, request::MAX_HEAD};
+
+/// How long a client may be silent: before its first byte, within a request, or while an answer
+/// waits for it to read.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to close, after the last answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A connection. It never blocks.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    state: State,
+    /// What has come and was not looked at yet.
+    input: Vec<u8>,
+    /// What is to be written, from `written` on.
+    output: Vec<u8>,
+    written: usize,
+    /// When it is closed if nothing happens.
+    pub deadline: Instant,
+    /// It can go on without waiting for poll(2).
+    pub more: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Waiting for a head.
+    Head,
+    /// The head is here; so many bytes of its body are not.
+    Body(Request, u64),
+    /// The answer is on its way. Then the connection goes on, or lingers.
+    Answer { close: bool },
+    /// An error is on its way, to somebody who has sent no request.
+    Refusal,
+    /// We have ended our side, and read until the client has ended its own.
+    ///
+    /// close(2) with unread bytes resets the connection, and the reset may destroy an answer that
+    /// is still on its way (RFC 9112, 9.6).
+    Linger,
+}
+
+/// What a connection needs next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// An answer: give it to [`Connection::answer`].
+    Answer(Request),
+    /// Nothing: an answer has just left, to the last byte.
+    Answered,
+    /// To be asked again when poll(2) says so.
+    Wait,
+    /// To be dropped.
+    Closed,
+}
+
+impl Connection {
+    pub fn new(stream: TcpStream) -> io::Result<Connection> {
+        stream.set_nonblocking(true)?;
+        // Answers are written whole. None should wait for the acknowledgement of the one before.
+        stream.set_nodelay(true)?;
+        Ok(Connection {
+            stream,
+            state: State::Head,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            deadline: Instant::now() + SILENCE,
+            more: true,
+        })
+    }
+
+    /// What poll(2) should look for.
+    pub fn interest(&self) -> PollFlags {
+        match self.state {
+            State::Answer { .. } | State::Refusal => PollFlags::POLLOUT,
+            _ => PollFlags::POLLIN,
+        }
+    }
+
+    /// Goes on, as far as that is possible without waiting.
+    pub fn step(&mut self) -> Step {
+        let result = match self.state {
+            State::Head => self.read_head(),
+            State::Body(..) => self.read_body(),
+            State::Answer { .. } | State::Refusal => self.write_answer(),
+            State::Linger => self.linger(),
+        };
+        match result {
+            Ok(step) => step,
+            Err(error) if is_nothing(&error) => Step::Wait,
+            // Whatever it is, this client is gone.
+            Err(_) => Step::Closed,
+        }
+    }
+
+    /// The answer to the last [`Step::Answer`]. With `close`, it is the last on this connection.
+    pub fn answer(&mut self, bytes: Vec<u8>, close: bool) {
+        (self.output, self.written) = (bytes, 0);
+        self.state = State::Answer { close };
+        self.deadline = Instant::now() + SILENCE;
+    }
+
+    /// The deadline has come. One that is in the middle of a request is told so. False if it is to
+    /// be dropped.
+    pub fn time_is_up(&mut self) -> bool {
+        match self.state {
+            State::Head if self.input.is_empty() => false,
+            State::Head | State::Body(..) => {
+                self.refuse(BadRequest::TooSlow);
+                !matches!(self.step(), Step::Closed)
+            }
+            State::Answer { .. } | State::Refusal | State::Linger => false,
+        }
+    }
+
+    fn read_head(&mut self) -> io::Result<Step> {
+        loop {
+            match Request::parse(&self.input) {
+                Ok(Some((request, length))) => {
+                    self.input.drain(..length);
+                    return Ok(match request.body {
+                        Body::Length(left @ 1..) => {
+                            self.state = State::Body(request, left);
+                            self.deadline = Instant::now() + SILENCE;
+                            self.step()
+                        }
+                        _ => Step::Answer(request),
+                    });
+                }
+                Ok(None) => {}
+                Err(bad) => {
+                    self.refuse(bad);
+                    return self.write_answer();
+                }
+            }
+            let begins = self.input.is_empty();
+            if self.fill()? == 0 {
+                return Ok(Step::Closed);
+            }
+            // A whole head has to come in this time, not only a byte of it now and then.
+            if begins {
+                self.deadline = Instant::now() + SILENCE;
+            }
+        }
+    }
+
+    fn read_body(&mut self) -> io::Result<Step> {
+        loop {
+            let State::Body(request, left) = &mut self.state else { return Ok(Step::Wait) };
+            let here = self.input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+            self.input.drain(..here);
+            *left -= here as u64;
+            if *left == 0 {
+                return Ok(Step::Answer(request.clone()));
+            }
+            if self.fill()? == 0 {
+                return Ok(Step::Closed);
+            }
+            self.deadline = Instant::now() + SILENCE;
+        }
+    }
+
+    /// Reads once. 0 at the end of the stream.
+    fn fill(&mut self) -> io::Result<usize> {
+        // Not into `input` itself: thousands of silent clients would each keep a buffer of this size.
+        let mut bytes = [0; MAX_HEAD];
+        let read = self.stream.read(&mut bytes)?;
+        self.input.extend_from_slice(&bytes[..read]);
+        Ok(read)
+    }
+
+    fn write_answer(&mut self) -> io::Result<Step> {
+        while self.written < self.output.len() {
+            self.written += self.stream.write(&self.output[self.written..])?;
+            self.deadline = Instant::now() + SILENCE;
+        }
+        self.output = Vec::new();
+        let State::Answer { close } = self.state else { return self.end() };
+        self.state = State::Head;
+        if close {
+            self.end()?;
+        }
+        Ok(Step::Answered)
+    }
+
+    /// Ends our side of the stream.
+    fn end(&mut self) -> io::Result<Step> {
+        self.state = State::Linger;
+        self.deadline = Instant::now() + LINGER;
+        self.stream.shutdown(Shutdown::Write)?;
+        Ok(Step::Wait)
+    }
+
+    fn linger(&mut self) -> io::Result<Step> {
+        let mut unread = [0; 4096];
+        // Not for ever: one that sends without pause must not keep the others waiting.
+        for _ in 0..16 {
+            if self.stream.read(&mut unread)? == 0 {
+                return Ok(Step::Closed);
+            }
+        }
+        Ok(Step::Wait)
+    }
+
+    fn refuse(&mut self, bad: BadRequest) {
+        self.answer(print_error(bad), true);
+        self.state = State::Refusal;
+    }
+}
+
+/// Not an error: there is nothing to read, or no room to write.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

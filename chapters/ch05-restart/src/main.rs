@@ -1,0 +1,100 @@
+//! A server that heals itself: a master that keeps N workers alive, and the workers.
+
+mod master;
+
+use std::{
+    panic::{self, PanicHookInfo},
+    process::{self, ExitCode},
+};
+
+use ch01_fork_ipc::{end_in_good_order, parent};
+use ch03_handles::HandleChannel;
+use ch04_events::SignalPipe;
+use ch05_restart::{Handler, Request, Worker};
+use cli::{Arguments, Options, unexpected};
+use nix::sys::signal::Signal;
+use tiny_http::{Header, Response, ResponseBox};
+
+const USAGE: &str = "\
+Keeps N workers alive, which answer requests and crash, and loses no request.
+
+Usage: ch05-restart [--addr 127.0.0.1] [--port 1337] [--workers N] [--crash-after N]
+                    [--exec PROGRAM ARG...]
+       ch05-restart worker [--crash-after N] [NAME]
+
+  --addr ADDR             listen on this address
+  --port PORT             listen on this port; 0 takes a free one
+  --workers N             1 to 1024 workers; as many as there are CPUs, where not given
+  --crash-after N         a worker panics after its Nth answer; 1 where not given, 0 is never
+  --exec PROGRAM ARG...   run PROGRAM as the workers
+  --help                  show this
+
+  worker                  a child: serves the listener that it is sent (needs a channel)
+";
+
+fn main() -> ExitCode {
+    cli::run(USAGE, |mut arguments| {
+        let mut options = Options::new(&["--addr", "--port", "--workers", "--exec"]);
+        let mut crash_after = 1;
+        while let Some(word) = arguments.word()? {
+            match &*word {
+                "worker" => return worker(arguments),
+                "--crash-after" => crash_after = arguments.number("--crash-after", 0, u64::MAX)?,
+                other => options.take(other, &mut arguments)?,
+            }
+        }
+        master::run(&options, crash_after)
+    })
+}
+
+/// A child.
+fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let (mut crash_after, mut name) = (1, None);
+    while let Some(word) = arguments.word()? {
+        match &*word {
+            "--crash-after" => crash_after = arguments.number("--crash-after", 0, u64::MAX)?,
+            _ if name.is_none() && !word.starts_with('-') => name = Some(word),
+            _ => return Err(unexpected(&word)),
+        }
+    }
+    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    let stream = unsafe { parent() }?;
+    end_in_good_order()?;
+    panic::set_hook(Box::new(report_panic));
+    let signals = SignalPipe::new(&[Signal::SIGTERM])?;
+    let greeter = Greeter { answers: 0, crash_after };
+    let code = Worker::new(greeter, HandleChannel::new(stream)?, signals).run()?;
+    Ok(ExitCode::from(code))
+}
+
+/// One line for a panic. The default hook can print a backtrace as well, and to make one takes longer
+/// than to replace the worker.
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let message = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("something that is no text");
+    let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    cli::complain(format_args!("worker {} panicked{place}: {message}", process::id()));
+}
+
+/// The article's handler: it answers, and then it throws an exception.
+struct Greeter {
+    answers: u64,
+    crash_after: u64,
+}
+
+impl Handler for Greeter {
+    fn handle(&mut self, _request: &Request) -> ResponseBox {
+        let text = format!("handled by child, pid is {}\n", process::id());
+        let plain = Header::from_bytes("Content-Type", "text/plain").expect("it is one");
+        Response::from_string(text).with_header(plain).boxed()
+    }
+
+    fn answered(&mut self) {
+        self.answers += 1;
+        if self.answers == self.crash_after {
+            panic!("thrown after answer {}", self.answers);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The master: hears what happens, asks the supervisor what to do, and does it.
+
+use std::{collections::VecDeque, net::TcpListener, process::ExitCode, time::Instant};
+
+use ch03_handles::Handle;
+use ch04_events::{Children, Event, Id};
+use ch05_restart::{Action, Input, Supervisor};
+use cli::{Options, complain, reason, say};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+/// The parent of chapter 5: one thread, one loop. It never accepts and never reads a request.
+struct Master<'a> {
+    options: &'a Options,
+    crash_after: u64,
+    children: Children,
+    /// Kept to give to those who start later. It is never accepted from here.
+    listener: Option<TcpListener>,
+    /// What the supervisor has not been told yet.
+    inputs: VecDeque<Input>,
+}
+
+/// Runs until a signal asks it to end.
+pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
+    // Before anything that a signal could leave half done.
+    let children = Children::new(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let listener = options.listen()?;
+    listener.set_nonblocking(true)?;
+    let inputs = VecDeque::from([Input::Tick]);
+    let listener = Some(listener);
+    let mut supervisor = Supervisor::new(options.workers);
+    let mut master = Master { options, crash_after, children, listener, inputs };
+    loop {
+        while let Some(input) = master.inputs.pop_front() {
+            for action in supervisor.step(Instant::now(), input) {
+                if let Action::Exit { forced } = action {
+                    return Ok(if forced { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+                }
+                master.act(action)?;
+            }
+        }
+        for event in master.children.wait(supervisor.deadline())? {
+            master.hear(event);
+        }
+        master.inputs.push_back(Input::Tick);
+    }
+}
+
+impl Master<'_> {
+    /// Does what the supervisor has decided.
+    fn act(&mut self, action: Action) -> anyhow::Result<()> {
+        match action {
+            Action::Start => self.start()?,
+            Action::Drain(id) => self.children.kill(id, Signal::SIGTERM),
+            Action::Kill(id) => self.children.kill(id, Signal::SIGKILL),
+            Action::CloseListener => self.listener = None,
+            Action::Say(what) => say(what),
+            Action::Exit { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Starts a worker and sends it the listener.
+    fn start(&mut self) -> anyhow::Result<()> {
+        let mut command = self.options.worker()?;
+        if self.options.exec.is_none() {
+            command.arg("--crash-after").arg(self.crash_after.to_string());
+        }
+        let id = self.children.spawn(command);
+        self.inputs.push_back(Input::Started(id));
+        let (Some(pid), Some(listener)) = (self.children.pid(id), &self.listener) else {
+            return Ok(());
+        };
+        say(format_args!("worker {pid} started"));
+        match listener.try_clone() {
+            Ok(copy) => {
+                self.children.send_handle(id, Value::from("server"), Handle::TcpListener(copy));
+            }
+            Err(error) => {
+                complain(format_args!("cannot copy the listener: {}", reason(&error)));
+                self.children.kill(id, Signal::SIGKILL);
+            }
+        }
+        Ok(())
+    }
+
+    /// Translates an event for the supervisor, and tells the user.
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Acked(id) => {
+                self.say_of(id, "is ready");
+                self.inputs.push_back(Input::Ready(id));
+            }
+            Event::Message(id, received) if received.message["act"] == "suicide" => {
+                self.say_of(id, "will end, and is replaced");
+                self.inputs.push_back(Input::Suicide(id));
+            }
+            Event::Message(id, received) => self.say_of(id, format!("says {}", received.message)),
+            Event::Exit(id, ended) => {
+                self.say_of(id, ended);
+                self.inputs.push_back(Input::Gone(id));
+            }
+            // It was never started: there is no exit.
+            Event::Close(id, Err(_)) => self.inputs.push_back(Input::Gone(id)),
+            Event::Error(id, error) => {
+                let pid = self.children.pid(id).map(|pid| format!(" {pid}")).unwrap_or_default();
+                complain(format_args!("worker{pid}: {error}"));
+            }
+            Event::Signal(signal) => {
+                say(format_args!("got {signal}: the workers finish what they have"));
+                self.inputs.push_back(Input::Terminate);
+            }
+            Event::Spawn(_) | Event::Output(..) | Event::Disconnect(_) | Event::Close(..) => {}
+        }
+    }
+
+    fn say_of(&self, id: Id, what: impl std::fmt::Display) {
+        match self.children.pid(id) {
+            Some(pid) => say(format_args!("worker {pid} {what}")),
+            None => say(format_args!("a worker {what}")),
+        }
+    }
+}

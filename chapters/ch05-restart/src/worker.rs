@@ -1,0 +1,265 @@
+//! The worker's one loop: it alone accepts and it alone decides to drain, so these two can never
+//! race.
+
+mod drain;
+
+use std::{
+    io::{self, ErrorKind},
+    net::TcpListener,
+    os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use ch01_fork_ipc::RecvError;
+use ch02_balance::poll_until;
+use ch03_handles::{Delivery, Handle, HandleChannel, Received};
+use ch04_events::SignalPipe;
+use cli::{ACCEPT_PAUSE, complain, reason};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, poll},
+};
+use tiny_http::{Response, ResponseBox, StatusCode};
+
+use crate::{
+    Body, Request,
+    answer::print,
+    connection::{Connection, Step},
+};
+use drain::{Drain, Why};
+
+/// The most connections at once. Others wait in the listener, where another worker may take them.
+const MAX_CONNECTIONS: usize = 4096;
+
+/// Answers to one client in a row. One that sends without pause must not keep the others waiting.
+const IN_A_ROW: usize = 16;
+
+/// What a worker's program does with requests.
+///
+/// If it panics, in either function, the worker goes on to answer what it has been given, and ends.
+pub trait Handler {
+    /// Makes the answer to `request`.
+    fn handle(&mut self, request: &Request) -> ResponseBox;
+
+    /// An answer has left, to its last byte.
+    fn answered(&mut self) {}
+}
+
+/// A worker of chapter 5.
+pub struct Worker<H> {
+    handler: H,
+    signals: SignalPipe,
+    /// `None`: the parent is gone.
+    channel: Option<HandleChannel>,
+    /// `None`: it has not come yet, or was closed.
+    listener: Option<TcpListener>,
+    /// accept(2) has failed: not before then again.
+    accept_from: Option<Instant>,
+    connections: Vec<Connection>,
+    drain: Option<Drain>,
+}
+
+/// What poll(2) has found.
+struct Found {
+    /// For each connection, whether it can go on.
+    connections: Vec<bool>,
+    listener: bool,
+}
+
+impl<H: Handler> Worker<H> {
+    /// A worker that gets its listener through `channel`, and SIGTERM through `signals`.
+    pub fn new(handler: H, channel: HandleChannel, signals: SignalPipe) -> Worker<H> {
+        Worker {
+            handler,
+            signals,
+            channel: Some(channel),
+            listener: None,
+            accept_from: None,
+            connections: Vec::new(),
+            drain: None,
+        }
+    }
+
+    /// Serves until it is drained. Returns the exit code: 1 after a panic, else 0.
+    ///
+    /// # Errors
+    /// Those of poll(2), which has no reason for any.
+    pub fn run(mut self) -> io::Result<u8> {
+        loop {
+            let found = self.wait()?;
+            self.hear_parent();
+            self.hear_signals();
+            self.serve(&found.connections);
+            if found.listener && self.accepts() {
+                self.accept_one();
+            }
+            if let Some(code) = self.is_drained() {
+                return Ok(code);
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&mut self) -> io::Result<Found> {
+        let mut polled: Vec<PollFd> =
+            self.connections.iter().map(|it| PollFd::new(it.as_fd(), it.interest())).collect();
+        polled.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
+        if let Some(channel) = &self.channel {
+            let mut events = PollFlags::POLLIN;
+            events.set(PollFlags::POLLOUT, channel.wants_write());
+            polled.push(PollFd::new(channel.as_fd(), events));
+        }
+        self.accept_from.take_if(|from| *from <= Instant::now());
+        let listens = self.accepts() && self.accept_from.is_none();
+        if let Some(listener) = self.listener.as_ref().filter(|_| listens) {
+            polled.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN));
+        }
+        let at_once = self.connections.iter().any(|it| it.more);
+        let until = if at_once { Some(Instant::now()) } else { self.next_deadline() };
+        match poll(&mut polled, poll_until(until)) {
+            // A signal: the pipe tells which, at the next turn.
+            Err(Errno::EINTR) => {}
+            result => drop(result?),
+        }
+        let ready: Vec<bool> = polled.iter().map(|it| it.any().unwrap_or(true)).collect();
+        let listener = listens && self.listener.is_some() && ready.last() == Some(&true);
+        Ok(Found { connections: ready[..self.connections.len()].to_vec(), listener })
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let connections = self.connections.iter().map(|it| it.deadline);
+        connections.chain(self.accept_from).chain(self.drain.as_ref().map(|it| it.until)).min()
+    }
+
+    /// Takes the listener, when it comes, and sees whether the parent is gone.
+    fn hear_parent(&mut self) {
+        while let Some(channel) = &mut self.channel {
+            // If the parent is gone, recv says so as well, after its last words.
+            let _ = channel.pump();
+            match channel.recv() {
+                Ok(Some(Delivery::Message(received))) => self.receive(received),
+                Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
+                Ok(Some(Delivery::Missing)) => complain("the listener was lost on its way here"),
+                Ok(Some(Delivery::Acked | Delivery::Refused(..))) => {}
+                Err(error) if error.would_block() => return,
+                Err(error @ RecvError::Json(_)) => complain(error),
+                Ok(None) => self.parent_is_gone(),
+                Err(error) => {
+                    complain(error);
+                    self.parent_is_gone();
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, received: Received) {
+        match received.handle {
+            Some(Handle::TcpListener(listener)) if received.message == "server" => {
+                // Of several workers that poll(2) wakes for one connection, all but one find
+                // nothing. None may then wait in accept(2), deaf to everything else.
+                match listener.set_nonblocking(true) {
+                    Ok(()) => self.listener = Some(listener),
+                    Err(error) => complain(format_args!("useless listener: {}", reason(&error))),
+                }
+            }
+            Some(handle) => complain(format_args!("a {} is no use here", handle.kind())),
+            None => {}
+        }
+    }
+
+    fn parent_is_gone(&mut self) {
+        self.channel = None;
+        self.start_draining(Why::ParentIsGone);
+    }
+
+    fn hear_signals(&mut self) {
+        if !self.signals.take().is_empty() {
+            self.start_draining(Why::Terminated);
+        }
+    }
+
+    fn accepts(&self) -> bool {
+        self.drain.is_none() && self.connections.len() < MAX_CONNECTIONS
+    }
+
+    /// Accepts one connection and no more, so that the next can go to a worker that is idle. Often
+    /// its request is here already.
+    fn accept_one(&mut self) {
+        if let Some(mut connection) = self.accept() {
+            if self.go_on(&mut connection) {
+                self.connections.push(connection);
+            }
+        }
+    }
+
+    /// `None`, where nobody waits.
+    fn accept(&mut self) -> Option<Connection> {
+        loop {
+            match self.listener.as_ref()?.accept().and_then(|(stream, _)| Connection::new(stream)) {
+                Ok(connection) => return Some(connection),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                // This client is gone again (accept(2)). The next one may be there.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    complain(format_args!("cannot accept a connection: {}", reason(&error)));
+                    self.accept_from = Some(Instant::now() + ACCEPT_PAUSE);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Goes on with the connections that are `ready`, and those whose time is up.
+    fn serve(&mut self, ready: &[bool]) {
+        let now = Instant::now();
+        let connections = std::mem::take(&mut self.connections);
+        for (mut connection, &ready) in connections.into_iter().zip(ready) {
+            let open = if ready || std::mem::take(&mut connection.more) {
+                self.go_on(&mut connection)
+            } else {
+                now < connection.deadline || connection.time_is_up()
+            };
+            if open {
+                self.connections.push(connection);
+            }
+        }
+    }
+
+    /// Goes on with one connection, as far as that is possible without waiting. False if it is
+    /// closed.
+    fn go_on(&mut self, connection: &mut Connection) -> bool {
+        for _ in 0..2 * IN_A_ROW {
+            match connection.step() {
+                Step::Answer(request) => self.answer(connection, &request),
+                Step::Answered => {
+                    if catch_unwind(AssertUnwindSafe(|| self.handler.answered())).is_err() {
+                        self.start_draining(Why::Panicked);
+                    }
+                }
+                Step::Wait => return true,
+                Step::Closed => return false,
+            }
+        }
+        connection.more = true;
+        true
+    }
+
+    fn answer(&mut self, connection: &mut Connection, request: &Request) {
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request)));
+        let response = handled.unwrap_or_else(|_| {
+            self.start_draining(Why::Panicked);
+            Response::from_string("500 Internal Server Error\n")
+                .with_status_code(StatusCode(500))
+                .boxed()
+        });
+        let last = self.drain.is_some() || !request.keep_alive || request.body == Body::Unread;
+        match print(request, response, last) {
+            Ok(bytes) => connection.answer(bytes, last),
+            Err(error) => {
+                complain(format_args!("cannot read the answer: {}", reason(&error)));
+                connection.answer(Vec::new(), true);
+            }
+        }
+    }
+}
