@@ -26,10 +26,12 @@ const CHUNK: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Channel<S> {
     stream: S,
-    /// What has arrived. Messages are taken from `start`; there is no newline before `scanned`.
+    /// What has arrived is `start..end`; there is no newline in it before `scanned`. The rest is
+    /// room to read into: to make that anew for each read would cost more than the read.
     inbox: Vec<u8>,
     start: usize,
     scanned: usize,
+    end: usize,
     /// What has not left yet begins at `sent`.
     outbox: Vec<u8>,
     sent: usize,
@@ -41,7 +43,7 @@ impl<S> Channel<S> {
     /// A channel over `stream`, which must be connected.
     pub fn new(stream: S) -> Channel<S> {
         let (inbox, outbox) = (Vec::new(), Vec::new());
-        Channel { stream, inbox, start: 0, scanned: 0, outbox, sent: 0, flushed: 0 }
+        Channel { stream, inbox, start: 0, scanned: 0, end: 0, outbox, sent: 0, flushed: 0 }
     }
 
     /// The stream below.
@@ -89,7 +91,7 @@ impl<S: Read> Channel<S> {
                 return serde_json::from_slice(line).map(Some).map_err(RecvError::Json);
             }
             if self.fill()? == 0 {
-                let whole = self.inbox.len() == self.start;
+                let whole = self.start == self.end;
                 return if whole { Ok(None) } else { Err(RecvError::HalfLine) };
             }
         }
@@ -97,8 +99,9 @@ impl<S: Read> Channel<S> {
 
     /// Takes one line out of the inbox, without its newline.
     fn line(&mut self) -> Result<Option<&[u8]>, RecvError> {
-        let newline = self.inbox[self.scanned..].iter().position(|&byte| byte == b'\n');
-        let end = newline.map_or(self.inbox.len(), |at| self.scanned + at);
+        let unseen = &self.inbox[self.scanned..self.end];
+        let newline = unseen.iter().position(|&byte| byte == b'\n');
+        let end = newline.map_or(self.end, |at| self.scanned + at);
         if end - self.start > MAX_MESSAGE {
             return Err(RecvError::TooLong);
         }
@@ -114,18 +117,27 @@ impl<S: Read> Channel<S> {
 
     /// Reads once. 0 at the end of the stream.
     fn fill(&mut self) -> Result<usize, RecvError> {
-        self.inbox.drain(..self.start);
-        self.scanned -= self.start;
-        self.start = 0;
-        let len = self.inbox.len();
-        self.inbox.resize(len + CHUNK, 0);
-        let read = retry(|| self.stream.read(&mut self.inbox[len..]));
-        self.inbox.truncate(len + *read.as_ref().unwrap_or(&0));
+        self.make_room();
+        let read = retry(|| self.stream.read(&mut self.inbox[self.end..]));
+        self.end += *read.as_ref().unwrap_or(&0);
         match read {
             // A peer that dies with something unread resets the connection (unix(7)): no more
             // will come, and that is all that the end of a stream means.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(0),
             read => read.map_err(RecvError::Io),
+        }
+    }
+
+    /// Makes room for a read: half a line goes to the front, and what a long one took is given back.
+    fn make_room(&mut self) {
+        self.inbox.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.scanned -= self.start;
+        self.start = 0;
+        if self.end + CHUNK > self.inbox.len() {
+            self.inbox.resize((2 * self.end).max(CHUNK) + CHUNK, 0);
+        } else if self.end == 0 && self.inbox.len() > 16 * CHUNK {
+            self.inbox = vec![0; 2 * CHUNK];
         }
     }
 }

@@ -14,8 +14,10 @@ use cli::{complain, reason, say, why};
 use serde_json::{Map, Value};
 
 /// Connections that may be under way to one child. When it has so many that it has not
-/// acknowledged, it gets no more. When both have, clients wait in the listener.
-const WINDOW: usize = 64;
+/// acknowledged, it is passed over. When both have, clients wait in the listener.
+///
+/// Each is a descriptor in this process, of which there are 1,024 by default.
+const WINDOW: usize = 256;
 
 /// A child that ends without having acknowledged anything is replaced after this pause.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -20,6 +20,9 @@ use nix::{
 /// The most connections at once. Further ones wait with the parent, which then stops accepting.
 const MAX_CONNECTIONS: usize = 4096;
 
+/// Connections that are answered in a row. Then those are looked after that were answered before.
+const IN_A_ROW: usize = 64;
+
 /// How long a client may take to close, once it has been answered.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -51,7 +54,7 @@ impl Worker {
 
     /// Answers until the parent is gone, and then for a second more, where clients need it.
     pub fn run(mut self) -> Result<(), Errno> {
-        let mut end = None;
+        let (mut end, mut more) = (None, false);
         loop {
             if self.channel.is_none() {
                 let end = *end.get_or_insert_with(|| Instant::now() + LAST_WISH);
@@ -59,8 +62,8 @@ impl Worker {
                     return Ok(());
                 }
             }
-            self.wait(end)?;
-            self.receive();
+            self.wait(if more { Some(Instant::now()) } else { end })?;
+            more = self.receive();
         }
     }
 
@@ -88,11 +91,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Answers every connection that has arrived.
-    fn receive(&mut self) {
-        while let Some(channel) = &mut self.channel {
+    /// Answers connections that have arrived; true if there may be more of them, which poll(2) does
+    /// not know of.
+    fn receive(&mut self) -> bool {
+        for _ in 0..IN_A_ROW {
+            let Some(channel) = &mut self.channel else { return false };
+            // One that does not fit any more stays with the parent: it was not acknowledged.
             if self.answered.len() >= MAX_CONNECTIONS {
-                return;
+                return false;
             }
             // Also tells a Node parent of the connections that were closed. If the parent is gone,
             // recv sees it too, behind all that it has sent.
@@ -103,7 +109,7 @@ impl Worker {
                     complain("a connection was lost on its way here: no descriptor is free");
                 }
                 Ok(Some(_)) => {}
-                Err(error) if error.would_block() => return,
+                Err(error) if error.would_block() => return false,
                 Err(error @ RecvError::Json(_)) => complain(error),
                 Ok(None) => self.channel = None,
                 Err(error) => {
@@ -112,6 +118,7 @@ impl Worker {
                 }
             }
         }
+        true
     }
 
     /// Writes the reply and ends our side of the stream: Node's `socket.end(text)`.

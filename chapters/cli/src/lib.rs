@@ -30,6 +30,7 @@ use lexopt::{Arg, Parser, ValueExt as _};
 use nix::{
     errno::Errno,
     sys::{
+        resource::{Resource, getrlimit, setrlimit},
         signal::{
             SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask,
         },
@@ -47,6 +48,7 @@ const BACKLOG: i32 = 4096;
 /// code. `--help` prints `usage`; a wrong flag prints it too, on standard error, and exits with 2.
 pub fn run(usage: &str, main: impl FnOnce(Arguments) -> anyhow::Result<ExitCode>) -> ExitCode {
     forget_inherited_signals();
+    allow_descriptors();
     match main(Arguments(Parser::from_env())) {
         Ok(code) => code,
         Err(error) if error.is::<Help>() => {
@@ -295,4 +297,12 @@ fn forget_inherited_signals() {
         let _ = unsafe { sigaction(signal, &default) };
     }
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// Allows this process, and those that it starts, as many descriptors as the administrator does. By
+/// default a shell grants 1,024: less than a worker may have connections. Node does the same.
+fn allow_descriptors() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
 }
