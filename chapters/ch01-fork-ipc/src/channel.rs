@@ -3,18 +3,11 @@
 //! A stream has no messages, only bytes: what was written in two pieces may be read in one, or in
 //! five. So each message ends with a newline, as in Node, and [`Channel`] puts the pieces together.
 
-use std::{
-    error::Error,
-    fmt,
-    io::{self, ErrorKind, Read, Write},
-};
+use std::io::{self, ErrorKind, Read, Write};
 
 use serde_json::Value;
 
-/// The longest message, in bytes, its newline not counted: 16 MiB.
-///
-/// Without a bound, a child that never writes a newline would eat its parent's memory.
-pub const MAX_MESSAGE: usize = 16 << 20;
+use crate::{Line, MAX_MESSAGE, RecvError, SendError};
 
 /// How much is asked of the stream at once, in bytes. Node asks for as much.
 const CHUNK: usize = 64 << 10;
@@ -200,98 +193,6 @@ impl<S: Write> Channel<S> {
         Ok(true)
     }
 }
-
-/// A message as it goes over the stream: JSON and a newline.
-#[derive(Debug, Clone)]
-pub struct Line(Vec<u8>);
-
-impl Line {
-    /// Puts `message` into one line. JSON has no newline of its own: in a string it is `\n`.
-    ///
-    /// # Errors
-    /// [`SendError::TooLong`].
-    pub fn new(message: &Value) -> Result<Line, SendError> {
-        let mut bytes = serde_json::to_vec(message).expect("a Value is always JSON");
-        if bytes.len() > MAX_MESSAGE {
-            return Err(SendError::TooLong);
-        }
-        bytes.push(b'\n');
-        Ok(Line(bytes))
-    }
-
-    /// The message again.
-    pub fn message(&self) -> Value {
-        serde_json::from_slice(&self.0).expect("it was made from a Value")
-    }
-
-    /// Its length in bytes, with the newline.
-    #[expect(clippy::len_without_is_empty, reason = "a line has at least its newline")]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-}
-
-/// Whether `message` is the transport's own business: an object whose `cmd` begins with `NODE_`.
-/// Node never shows these to the program, and neither do we.
-pub fn is_internal(message: &Value) -> bool {
-    message.get("cmd").and_then(Value::as_str).is_some_and(|cmd| cmd.starts_with("NODE_"))
-}
-
-/// Why no message came.
-#[derive(Debug)]
-pub enum RecvError {
-    /// The stream cannot be read, or not now.
-    Io(io::Error),
-    /// A line that is not JSON.
-    Json(serde_json::Error),
-    /// A line of more than [`MAX_MESSAGE`] bytes.
-    TooLong,
-    /// The stream ended in the middle of a line.
-    HalfLine,
-}
-
-impl RecvError {
-    /// Nothing is wrong: there is nothing to read yet.
-    pub fn would_block(&self) -> bool {
-        matches!(self, RecvError::Io(error) if error.kind() == ErrorKind::WouldBlock)
-    }
-}
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecvError::Io(error) => write!(f, "cannot read from the channel: {error}"),
-            RecvError::Json(error) => write!(f, "a line on the channel is not JSON: {error}"),
-            RecvError::TooLong => f.write_str("a line on the channel is longer than 16 MiB"),
-            RecvError::HalfLine => f.write_str("the channel ended in the middle of a line"),
-        }
-    }
-}
-
-impl Error for RecvError {}
-
-/// Why a message was not sent.
-#[derive(Debug)]
-pub enum SendError {
-    /// The stream cannot be written.
-    Io(io::Error),
-    /// The message is longer than [`MAX_MESSAGE`].
-    TooLong,
-    /// The other side does not read, and enough waits for it already.
-    Full,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SendError::Io(error) => write!(f, "cannot write to the channel: {error}"),
-            SendError::TooLong => f.write_str("a message may have 16 MiB at most"),
-            SendError::Full => f.write_str("the channel is full: the other side does not read"),
-        }
-    }
-}
-
-impl Error for SendError {}
 
 /// Repeats a system call that a signal has interrupted (signal(7), `EINTR`).
 fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {

@@ -11,8 +11,10 @@
 
 mod channel;
 mod child;
+mod message;
 mod parent;
 
-pub use channel::{Channel, Line, MAX_MESSAGE, RecvError, SendError, is_internal};
+pub use channel::Channel;
 pub use child::{Child, Ended};
+pub use message::{Line, MAX_MESSAGE, RecvError, SendError, is_internal};
 pub use parent::{NoChannel, end_in_good_order, parent};

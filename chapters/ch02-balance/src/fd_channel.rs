@@ -8,6 +8,7 @@
 
 mod incoming;
 mod open_sockets;
+mod protocol;
 
 use std::{
     collections::VecDeque,
@@ -20,6 +21,7 @@ use std::{
 };
 
 use ch01_fork_ipc::{Channel, Line, MAX_MESSAGE, RecvError, SendError, is_internal};
+use nix::poll::PollFlags;
 use serde_json::{Map, Value, json};
 
 use crate::FdStream;
@@ -27,14 +29,11 @@ pub use incoming::{Incoming, NotPassed, Passed};
 pub use open_sockets::OpenSocket;
 use open_sockets::OpenSockets;
 
-/// How often a handle is sent before its sender gives up.
-const TRIES: u8 = 3;
-
 /// What may wait here to be sent, besides the bytes of it (16 MiB).
 const MAX_QUEUE: usize = 4096;
 
 /// Messages that may wait here for an answer to be on its way, before reading pauses.
-const MAX_INBOX: usize = 1024;
+const MAX_INBOX: usize = 256;
 
 /// A channel for messages and descriptors that speaks what Node's `child_process` speaks. It never
 /// blocks.
@@ -139,10 +138,18 @@ impl FdChannel {
         self.queue.is_empty() && self.under_way.len() < self.window && self.channel.unsent() == 0
     }
 
-    /// Whether something waits for the kernel to take it: then wait for `POLLOUT` too, and
-    /// [`pump`](FdChannel::pump).
+    /// Whether something waits for the kernel to take it.
     pub fn wants_write(&self) -> bool {
         self.channel.unsent() > 0
+    }
+
+    /// What to wait for in poll(2). Then [`pump`](FdChannel::pump), and [`recv`](FdChannel::recv)
+    /// until it says `WouldBlock`.
+    pub fn interest(&self) -> PollFlags {
+        let mut events = PollFlags::empty();
+        events.set(PollFlags::POLLIN, self.inbox.len() < MAX_INBOX);
+        events.set(PollFlags::POLLOUT, self.wants_write());
+        events
     }
 
     /// Writes what may leave now. Call it after `POLLOUT`, and after closing sockets that came with
@@ -180,21 +187,21 @@ impl FdChannel {
             if let Some((0, _)) = self.inbox.front() {
                 return self.take();
             }
-            let full = self.inbox.len() >= MAX_INBOX;
-            match if full {
-                Err(RecvError::Io(ErrorKind::WouldBlock.into()))
-            } else {
-                self.channel.recv()
-            } {
+            let read = match self.inbox.len() {
+                ..MAX_INBOX => self.channel.recv(),
+                _ => Err(RecvError::Io(ErrorKind::WouldBlock.into())),
+            };
+            match read {
                 Ok(Some(message)) if is_internal(&message) => self.internal(message),
                 Ok(Some(message)) => self.inbox.push_back((0, Ok(Incoming::Message(message)))),
                 Err(error @ RecvError::Json(_)) => self.inbox.push_back((0, Err(error))),
                 // Nothing more to read: time to let all acknowledgements go, in one write.
                 Err(error) if error.would_block() => {
-                    let _ = self.channel.flush();
-                    let acknowledged = self.inbox.front().map(|(at, _)| *at);
-                    let left = acknowledged.is_some_and(|at| at <= self.channel.flushed());
-                    return if left { self.take() } else { Err(error) };
+                    let gone = self.channel.flush().is_err_and(|error| is_gone(&error));
+                    let oldest = self.inbox.front().map(|(answered, _)| *answered);
+                    let known = oldest.is_some_and(|answered| answered <= self.channel.flushed());
+                    let ours = known || (gone && oldest.is_some());
+                    return if ours { self.take() } else { Err(error) };
                 }
                 // The other side is gone. What it gave is ours, acknowledged or not.
                 _ if !self.inbox.is_empty() => return self.take(),
@@ -217,67 +224,6 @@ impl FdChannel {
         self.inbox.pop_front().map(|(_, incoming)| incoming).transpose()
     }
 
-    /// Handles what is between the two transports, and never shown to the program.
-    fn internal(&mut self, message: Value) {
-        let Value::Object(message) = message else { return };
-        let key = message.get("key").and_then(Value::as_str).unwrap_or_default();
-        match message.get("cmd").and_then(Value::as_str) {
-            Some("NODE_HANDLE") => return self.handle(message),
-            Some("NODE_HANDLE_ACK") => self.acked(),
-            Some("NODE_HANDLE_NACK") => self.refused(),
-            Some("NODE_SOCKET_NOTIFY_CLOSE") => self.open.close(key),
-            Some("NODE_SOCKET_GET_COUNT") => self.reply(&self.open.count(key)),
-            _ => {}
-        }
-        // What waited for this answer may leave. If that fails, the next read shows the end.
-        let _ = self.pump();
-    }
-
-    /// A handle has come, or only its envelope.
-    fn handle(&mut self, envelope: Map<String, Value>) {
-        let Some(fd) = self.channel.stream_mut().take_fd().flatten() else {
-            self.reply(&json!({"cmd": "NODE_HANDLE_NACK"}));
-            return self.inbox.push_back((0, Ok(Incoming::Missing)));
-        };
-        self.reply(&json!({"cmd": "NODE_HANDLE_ACK"}));
-        let answered = self.channel.queued();
-        let mut passed = Passed::open(envelope, fd);
-        passed.open = self.open.add(passed.fields.get("key"));
-        self.inbox.push_back((answered, Ok(Incoming::Passed(passed))));
-    }
-
-    /// The handle that an answer is for: the oldest. One that has not left yet cannot have been
-    /// answered, whatever the other side says.
-    fn answered(&mut self) -> Option<(Line, Sending)> {
-        let (_, oldest) = self.under_way.front()?;
-        if oldest.end > self.channel.flushed() { None } else { self.under_way.pop_front() }
-    }
-
-    /// The oldest handle has arrived. Our copy goes.
-    fn acked(&mut self) {
-        if self.answered().is_some() {
-            self.inbox.push_back((0, Ok(Incoming::Acked)));
-        }
-    }
-
-    /// The oldest handle did not arrive. Again, but not for ever.
-    fn refused(&mut self) {
-        let Some((line, mut sending)) = self.answered() else { return };
-        sending.tries += 1;
-        if sending.tries < TRIES {
-            self.queued_bytes += line.len();
-            self.queue.push_front((line, Some(sending)));
-        } else {
-            let (message, fd) = unwrap((line, sending));
-            self.inbox.push_back((0, Ok(Incoming::Refused(message, fd))));
-        }
-    }
-
-    /// Puts an answer into the outbox. It leaves with the next flush.
-    fn reply(&mut self, answer: &Value) {
-        self.channel.enqueue(&Line::new(answer).expect("an answer is short"));
-    }
-
     fn check_room(&self) -> Result<(), SendError> {
         let bytes = self.queued_bytes + self.channel.unsent();
         let full = bytes > MAX_MESSAGE || self.queue.len() >= MAX_QUEUE;
@@ -294,6 +240,11 @@ impl AsFd for FdChannel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.channel.stream().as_fd()
     }
+}
+
+/// The other side will read nothing more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
 }
 
 /// The message in an envelope, and the descriptor that nobody else holds any more.

@@ -9,16 +9,16 @@
 //! - [`FdChannel`]: Node's `NODE_HANDLE` envelope, its ACK and NACK, and who owns a descriptor while
 //!   it is under way.
 //! - [`RoundRobin`]: whose turn it is.
-//! - [`Leaving`] and [`poll_until`]: what a parent's loop needs besides.
+//! - [`Leaving`], [`wait_for`] and [`poll_until`]: what a parent's loop needs besides.
 
 mod fd_channel;
 mod fd_stream;
 mod leaving;
 mod round_robin;
-mod timeout;
+mod wait;
 
 pub use fd_channel::{FdChannel, Incoming, NotPassed, OpenSocket, Passed};
 pub use fd_stream::FdStream;
 pub use leaving::Leaving;
 pub use round_robin::RoundRobin;
-pub use timeout::poll_until;
+pub use wait::{poll_until, wait_for};

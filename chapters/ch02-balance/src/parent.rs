@@ -79,9 +79,7 @@ impl Balancer<'_> {
         let mut polled = Vec::with_capacity(3);
         polled.push(PollFd::new(self.listener.as_fd(), wanted));
         for channel in self.places.iter().filter_map(Place::channel) {
-            let mut events = PollFlags::POLLIN;
-            events.set(PollFlags::POLLOUT, channel.wants_write());
-            polled.push(PollFd::new(channel.as_fd(), events));
+            polled.push(PollFd::new(channel.as_fd(), channel.interest()));
         }
         let first = self.places.iter().filter_map(Place::wakes_at).chain(self.pause_until).min();
         match poll(&mut polled, poll_until(first)) {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use ch01_fork_ipc::{Child, RecvError};
 use ch02_balance::{FdChannel, Incoming, Leaving};
-use cli::{complain, reason, say, why};
+use cli::{complain, log, reason, why};
 use serde_json::{Map, Value};
 
 /// Connections that may be under way to one child. When it has so many that it has not
@@ -59,7 +59,7 @@ impl<'a> Place<'a> {
         let program = command.get_program().to_string_lossy().into_owned();
         let spawned = Child::spawn(command).with_context(|| format!("cannot start {program}"));
         let (child, stream) = spawned?;
-        say(format_args!("{} is {}", self.name, child.pid()));
+        log(format_args!("{} is {}", self.name, child.pid()));
         self.child = Some((child, FdChannel::with_window(stream, WINDOW)?));
         self.proven = false;
         Ok(())
@@ -105,7 +105,7 @@ impl<'a> Place<'a> {
         }
         for (pid, ended) in self.leaving.ended() {
             match ended {
-                Ok(ended) => say(format_args!("{} {pid} {ended}", self.name)),
+                Ok(ended) => log(format_args!("{} {pid} {ended}", self.name)),
                 Err(error) => complain(format_args!("cannot wait for {pid}: {}", reason(&error))),
             }
         }
@@ -126,7 +126,7 @@ impl<'a> Place<'a> {
                     returned.refused = true;
                 }
                 Ok(Some(Incoming::Message(message))) => {
-                    say(format_args!("{} says {message}", self.name));
+                    log(format_args!("{} says {message}", self.name));
                 }
                 // A child has nothing to pass to us. What it passed is closed here.
                 Ok(Some(Incoming::Passed(_) | Incoming::Missing)) => {}

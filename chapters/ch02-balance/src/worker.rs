@@ -73,9 +73,10 @@ impl Worker {
             self.answered.iter().map(|it| PollFd::new(it.stream.as_fd(), PollFlags::POLLIN));
         let mut polled: Vec<PollFd> = clients.collect();
         if let Some(channel) = &self.channel {
-            let mut events = PollFlags::empty();
-            events.set(PollFlags::POLLIN, self.answered.len() < MAX_CONNECTIONS);
-            events.set(PollFlags::POLLOUT, channel.wants_write());
+            let mut events = channel.interest();
+            if self.answered.len() >= MAX_CONNECTIONS {
+                events.remove(PollFlags::POLLIN);
+            }
             polled.push(PollFd::new(channel.as_fd(), events));
         }
         let first = self.answered.iter().map(|it| it.until).chain(end).min();

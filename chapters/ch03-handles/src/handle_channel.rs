@@ -10,6 +10,7 @@ use std::{
 
 use ch01_fork_ipc::{RecvError, SendError};
 use ch02_balance::{FdChannel, Incoming, NotPassed, OpenSocket, Passed};
+use nix::poll::PollFlags;
 use serde_json::Value;
 
 use crate::{Handle, WrongHandle};
@@ -101,9 +102,14 @@ impl HandleChannel {
         self.0.pump()
     }
 
-    /// Whether to wait for `POLLOUT` too.
+    /// Whether something waits for the kernel to take it.
     pub fn wants_write(&self) -> bool {
         self.0.wants_write()
+    }
+
+    /// What to wait for in poll(2).
+    pub fn interest(&self) -> PollFlags {
+        self.0.interest()
     }
 }
 

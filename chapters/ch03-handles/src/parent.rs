@@ -6,10 +6,10 @@ use anyhow::{Context as _, bail};
 use ch01_fork_ipc::{Child, RecvError};
 use ch02_balance::{Leaving, poll_until};
 use ch03_handles::{Delivery, Handle, HandleChannel};
-use cli::{Options, complain, reason, say};
+use cli::{Options, complain, log, reason};
 use nix::{
     errno::Errno,
-    poll::{PollFd, PollFlags, poll},
+    poll::{PollFd, poll},
 };
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub fn share_listener(options: &Options) -> anyhow::Result<ExitCode> {
         workers = workers.into_iter().filter_map(|worker| hear(worker, &mut leaving)).collect();
         for (pid, ended) in leaving.ended() {
             match ended {
-                Ok(ended) => say(format_args!("worker {pid} {ended}; nobody replaces it")),
+                Ok(ended) => log(format_args!("worker {pid} {ended}; nobody replaces it")),
                 Err(error) => complain(format_args!("cannot wait for {pid}: {}", reason(&error))),
             }
         }
@@ -43,7 +43,7 @@ pub fn share_listener(options: &Options) -> anyhow::Result<ExitCode> {
         }
         // A listener closes when its last copy does. The workers have theirs.
         if workers.iter().all(|worker| worker.ready) && listener.take().is_some() {
-            say("every worker has the listener; the parent has closed its own");
+            log("every worker has the listener; the parent has closed its own");
         }
         wait(&workers, &leaving).context("cannot wait for the workers")?;
     }
@@ -59,7 +59,7 @@ fn start(options: &Options, listener: &TcpListener) -> anyhow::Result<Worker> {
     let copy = listener.try_clone().context("cannot copy the listener")?;
     let sent = channel.send_handle(Value::from("server"), Handle::TcpListener(copy));
     sent.map_err(|not_passed| not_passed.why).context("cannot send the listener")?;
-    say(format_args!("worker {} started", child.pid()));
+    log(format_args!("worker {} started", child.pid()));
     Ok(Worker { child, channel, ready: false })
 }
 
@@ -72,14 +72,14 @@ fn hear(mut worker: Worker, leaving: &mut Leaving) -> Option<Worker> {
         match worker.channel.recv() {
             Ok(Some(Delivery::Acked)) => {
                 worker.ready = true;
-                say(format_args!("worker {pid} is ready"));
+                log(format_args!("worker {pid} is ready"));
             }
             Ok(Some(Delivery::Refused(..))) => {
                 complain(format_args!("worker {pid} cannot take the listener"));
                 break;
             }
             Ok(Some(Delivery::Message(received))) => {
-                say(format_args!("worker {pid} says {}", received.message));
+                log(format_args!("worker {pid} says {}", received.message));
             }
             Ok(Some(Delivery::Wrong(..) | Delivery::Missing)) => {}
             Err(error) if error.would_block() => return Some(worker),
@@ -96,11 +96,8 @@ fn hear(mut worker: Worker, leaving: &mut Leaving) -> Option<Worker> {
 }
 
 fn wait(workers: &[Worker], leaving: &Leaving) -> Result<(), Errno> {
-    let polled = workers.iter().map(|worker| {
-        let mut events = PollFlags::POLLIN;
-        events.set(PollFlags::POLLOUT, worker.channel.wants_write());
-        PollFd::new(worker.channel.as_fd(), events)
-    });
+    let polled =
+        workers.iter().map(|worker| PollFd::new(worker.channel.as_fd(), worker.channel.interest()));
     match poll(&mut polled.collect::<Vec<_>>(), poll_until(leaving.wakes_at())) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(error),

@@ -16,10 +16,10 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use ch01_fork_ipc::{Child, Ended};
-use ch02_balance::poll_until;
+use ch02_balance::wait_for;
 use ch03_handles::{Delivery, Handle, HandleChannel};
 use cli::{Options, say};
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::poll::PollFlags;
 use serde_json::Value;
 
 /// How long the child may take for each.
@@ -113,8 +113,7 @@ fn report(channel: &mut HandleChannel) -> anyhow::Result<Value> {
             Ok(Some(_)) => {}
             Ok(None) => bail!("the child has closed its channel"),
             Err(error) if error.would_block() => {
-                let mut polled = [PollFd::new(channel.as_fd(), PollFlags::POLLIN)];
-                ensure!(poll(&mut polled, poll_until(Some(until)))? > 0, "nothing for 10 s");
+                ensure!(wait_for(channel, channel.interest(), Some(until))?, "nothing for 10 s");
             }
             Err(error) => return Err(error.into()),
         }
@@ -124,7 +123,7 @@ fn report(channel: &mut HandleChannel) -> anyhow::Result<Value> {
 /// All that comes, to the end of the stream.
 fn read(mut stream: impl Read + AsFd) -> io::Result<String> {
     let mut text = String::new();
-    wait_for(&stream)?;
+    expect(&stream)?;
     stream.read_to_string(&mut text)?;
     Ok(text)
 }
@@ -133,16 +132,16 @@ fn read(mut stream: impl Read + AsFd) -> io::Result<String> {
 fn ask(socket: UdpSocket) -> io::Result<String> {
     let mut answer = [0; 1500];
     socket.send(b"hello")?;
-    wait_for(&socket)?;
+    expect(&socket)?;
     let read = socket.recv(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
 }
 
-fn wait_for(fd: &impl AsFd) -> io::Result<()> {
-    let until = poll_until(Some(Instant::now() + PATIENCE));
-    match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], until)? {
-        0 => Err(io::ErrorKind::TimedOut.into()),
-        _ => Ok(()),
+/// Waits until there is something to read.
+fn expect(fd: &impl AsFd) -> io::Result<()> {
+    match wait_for(fd, PollFlags::POLLIN, Some(Instant::now() + PATIENCE))? {
+        true => Ok(()),
+        false => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 

@@ -16,10 +16,10 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use ch01_fork_ipc::RecvError;
-use ch02_balance::poll_until;
+use ch02_balance::wait_for;
 use ch03_handles::{Delivery, Handle, HandleChannel, Kind, Received};
 use cli::{complain, reason};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
 use serde_json::json;
 use tiny_http::{Header, Response, Server};
 
@@ -45,7 +45,9 @@ pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
             Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
             Ok(Some(Delivery::Missing)) => complain("a handle was lost: no descriptor is free"),
             Ok(Some(Delivery::Acked | Delivery::Refused(..))) => {}
-            Err(error) if error.would_block() => wait(&channel)?,
+            Err(error) if error.would_block() => {
+                wait_for(&channel, channel.interest(), None)?;
+            }
             Err(error @ RecvError::Json(_)) => complain(error),
             Ok(None) => break,
             Err(error) => {
@@ -58,12 +60,6 @@ pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
         serve_to_the_end(&server)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn wait(channel: &HandleChannel) -> nix::Result<()> {
-    let mut events = PollFlags::POLLIN;
-    events.set(PollFlags::POLLOUT, channel.wants_write());
-    poll(&mut [PollFd::new(channel.as_fd(), events)], PollTimeout::NONE).map(drop)
 }
 
 /// `"server"` with a listener is the work. Everything else is sent back with what came along; and
@@ -160,9 +156,10 @@ fn say_on(mut stream: impl Read + Write, sentence: &str) -> io::Result<()> {
 
 /// Waits until `fd` can be read, then makes the `call` that reads it.
 fn when_ready<T>(fd: &impl AsFd, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let until = poll_until(Some(Instant::now() + PATIENCE));
-    match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], until)? {
-        0 => Err(ErrorKind::TimedOut.into()),
-        _ => call(),
+    let until = Instant::now() + PATIENCE;
+    if wait_for(fd, PollFlags::POLLIN, Some(until))? {
+        call()
+    } else {
+        Err(ErrorKind::TimedOut.into())
     }
 }

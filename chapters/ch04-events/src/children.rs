@@ -58,6 +58,11 @@ impl Children {
         self.kids.get(&id)?.child.as_ref().map(|child| child.pid())
     }
 
+    /// Whether the channel to a child is open, like Node's `child.connected`.
+    pub fn connected(&self, id: Id) -> bool {
+        self.kids.get(&id).is_some_and(|kid| kid.channel.is_some())
+    }
+
     /// Sends a message, like Node's `child.send()`. What goes wrong comes as an event.
     pub fn send(&mut self, id: Id, message: &Value) {
         let Some(kid) = self.kids.get_mut(&id) else { return };
@@ -126,10 +131,8 @@ impl Children {
         let mut polled = Vec::new();
         for (&id, kid) in &self.kids {
             if let Some(channel) = &kid.channel {
-                let mut events = PollFlags::POLLIN;
-                events.set(PollFlags::POLLOUT, channel.wants_write());
                 doors.push(Door::Channel(id));
-                polled.push(PollFd::new(channel.as_fd(), events));
+                polled.push(PollFd::new(channel.as_fd(), channel.interest()));
             }
             for end in &kid.output {
                 doors.push(Door::Output(id));

@@ -1,17 +1,14 @@
 //! The children of the tour: each ends in its own way. Without a name of the tour's: an echo.
 
-use std::{
-    os::fd::AsFd,
-    process::{self, ExitCode},
-};
+use std::process::{self, ExitCode};
 
 use ch01_fork_ipc::{RecvError, parent};
+use ch02_balance::wait_for;
 use ch03_handles::{Delivery, HandleChannel};
 use ch04_events::SignalPipe;
 use cli::{Arguments, complain};
 use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
+    poll::PollFlags,
     sys::signal::{Signal, raise},
 };
 use serde_json::Value;
@@ -44,7 +41,7 @@ fn trap_sigterm(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
     let mut signals = SignalPipe::new(&[Signal::SIGTERM])?;
     channel.send(&Value::from("ready"))?;
     while signals.take().is_empty() {
-        wait_for(&signals, PollFlags::POLLIN)?;
+        wait_for(&signals, PollFlags::POLLIN, None)?;
     }
     Ok(ExitCode::FAILURE)
 }
@@ -60,19 +57,10 @@ fn echo(mut channel: HandleChannel) -> anyhow::Result<()> {
             Ok(Some(_)) => {}
             Ok(None) => return Ok(()),
             Err(error) if error.would_block() => {
-                let mut events = PollFlags::POLLIN;
-                events.set(PollFlags::POLLOUT, channel.wants_write());
-                wait_for(&channel, events)?;
+                wait_for(&channel, channel.interest(), None)?;
             }
             Err(error @ RecvError::Json(_)) => complain(error),
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-fn wait_for(fd: &impl AsFd, events: PollFlags) -> nix::Result<()> {
-    match poll(&mut [PollFd::new(fd.as_fd(), events)], PollTimeout::NONE) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(error) => Err(error),
     }
 }

@@ -3,9 +3,9 @@
 use std::{collections::VecDeque, net::TcpListener, process::ExitCode, time::Instant};
 
 use ch03_handles::Handle;
-use ch04_events::{Children, Event, Id};
+use ch04_events::{ChildError, Children, Event, Id};
 use ch05_restart::{Action, Input, Supervisor};
-use cli::{Options, complain, reason, say};
+use cli::{Options, complain, log, reason};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ impl Master<'_> {
             Action::Drain(id) => self.children.kill(id, Signal::SIGTERM),
             Action::Kill(id) => self.children.kill(id, Signal::SIGKILL),
             Action::CloseListener => self.listener = None,
-            Action::Say(what) => say(what),
+            Action::Say(what) => log(what),
             Action::Exit { .. } => {}
         }
         Ok(())
@@ -71,7 +71,7 @@ impl Master<'_> {
         let (Some(pid), Some(listener)) = (self.children.pid(id), &self.listener) else {
             return Ok(());
         };
-        say(format_args!("worker {pid} started"));
+        log(format_args!("worker {pid} started"));
         match listener.try_clone() {
             Ok(copy) => {
                 self.children.send_handle(id, Value::from("server"), Handle::TcpListener(copy));
@@ -99,15 +99,23 @@ impl Master<'_> {
             Event::Exit(id, ended) => {
                 self.say_of(id, ended);
                 self.inputs.push_back(Input::Gone(id));
+                // A shell that was the worker may have left the real one behind. This ends that.
+                if self.children.connected(id) {
+                    self.children.disconnect(id);
+                }
             }
             // It was never started: there is no exit.
             Event::Close(id, Err(_)) => self.inputs.push_back(Input::Gone(id)),
             Event::Error(id, error) => {
                 let pid = self.children.pid(id).map(|pid| format!(" {pid}")).unwrap_or_default();
                 complain(format_args!("worker{pid}: {error}"));
+                // Without its listener it is of no use.
+                if matches!(error, ChildError::Refused | ChildError::Send(_)) {
+                    self.children.kill(id, Signal::SIGKILL);
+                }
             }
             Event::Signal(signal) => {
-                say(format_args!("got {signal}: the workers finish what they have"));
+                log(format_args!("got {signal}: the workers finish what they have"));
                 self.inputs.push_back(Input::Terminate);
             }
             Event::Spawn(_) | Event::Output(..) | Event::Disconnect(_) | Event::Close(..) => {}
@@ -116,8 +124,8 @@ impl Master<'_> {
 
     fn say_of(&self, id: Id, what: impl std::fmt::Display) {
         match self.children.pid(id) {
-            Some(pid) => say(format_args!("worker {pid} {what}")),
-            None => say(format_args!("a worker {what}")),
+            Some(pid) => log(format_args!("worker {pid} {what}")),
+            None => log(format_args!("a worker {what}")),
         }
     }
 }

@@ -1,11 +1,15 @@
 //! What to do, and when. Nothing is done here.
 
+mod words;
+
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
 use ch04_events::Id;
+
+pub use words::{Action, Input};
 
 /// The pause after a worker that ended before it was ever ready; it doubles…
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -25,43 +29,6 @@ const LATE_START: Duration = Duration::from_secs(1);
 
 /// When everything ends, nobody is waited for any longer.
 const STOP_LIMIT: Duration = Duration::from_millis(5800);
-
-/// What has happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input {
-    /// [`Action::Start`] was carried out: this is the worker.
-    Started(Id),
-    /// It has its listener.
-    Ready(Id),
-    /// It says that it will end, and wants to be replaced: `{"act":"suicide"}`.
-    Suicide(Id),
-    /// It has ended, or never began.
-    Gone(Id),
-    /// This process was asked to end.
-    Terminate,
-    /// Time has passed: it is [`Supervisor::deadline`].
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Start a worker and send it the listener; then tell who it is, with [`Input::Started`].
-    Start,
-    /// Ask it to end: SIGTERM.
-    Drain(Id),
-    /// End it: SIGKILL.
-    Kill(Id),
-    /// Close the listener. Nobody will be given it any more.
-    CloseListener,
-    /// Tell the user.
-    Say(String),
-    /// End this process; by force, if workers may be left.
-    Exit {
-        /// The user has asked twice.
-        forced: bool,
-    },
-}
 
 /// The life of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! race.
 
 mod drain;
+mod hear;
 
 use std::{
     io::{self, ErrorKind},
@@ -11,9 +12,8 @@ use std::{
     time::Instant,
 };
 
-use ch01_fork_ipc::RecvError;
 use ch02_balance::poll_until;
-use ch03_handles::{Delivery, Handle, HandleChannel, Received};
+use ch03_handles::HandleChannel;
 use ch04_events::SignalPipe;
 use cli::{ACCEPT_PAUSE, complain, reason};
 use nix::{
@@ -106,9 +106,7 @@ impl<H: Handler> Worker<H> {
             self.connections.iter().map(|it| PollFd::new(it.as_fd(), it.interest())).collect();
         polled.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
         if let Some(channel) = &self.channel {
-            let mut events = PollFlags::POLLIN;
-            events.set(PollFlags::POLLOUT, channel.wants_write());
-            polled.push(PollFd::new(channel.as_fd(), events));
+            polled.push(PollFd::new(channel.as_fd(), channel.interest()));
         }
         self.accept_from.take_if(|from| *from <= Instant::now());
         let listens = self.accepts() && self.accept_from.is_none();
@@ -130,53 +128,6 @@ impl<H: Handler> Worker<H> {
     fn next_deadline(&self) -> Option<Instant> {
         let connections = self.connections.iter().map(|it| it.deadline);
         connections.chain(self.accept_from).chain(self.drain.as_ref().map(|it| it.until)).min()
-    }
-
-    /// Takes the listener, when it comes, and sees whether the parent is gone.
-    fn hear_parent(&mut self) {
-        while let Some(channel) = &mut self.channel {
-            // If the parent is gone, recv says so as well, after its last words.
-            let _ = channel.pump();
-            match channel.recv() {
-                Ok(Some(Delivery::Message(received))) => self.receive(received),
-                Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
-                Ok(Some(Delivery::Missing)) => complain("the listener was lost on its way here"),
-                Ok(Some(Delivery::Acked | Delivery::Refused(..))) => {}
-                Err(error) if error.would_block() => return,
-                Err(error @ RecvError::Json(_)) => complain(error),
-                Ok(None) => self.parent_is_gone(),
-                Err(error) => {
-                    complain(error);
-                    self.parent_is_gone();
-                }
-            }
-        }
-    }
-
-    fn receive(&mut self, received: Received) {
-        match received.handle {
-            Some(Handle::TcpListener(listener)) if received.message == "server" => {
-                // Of several workers that poll(2) wakes for one connection, all but one find
-                // nothing. None may then wait in accept(2), deaf to everything else.
-                match listener.set_nonblocking(true) {
-                    Ok(()) => self.listener = Some(listener),
-                    Err(error) => complain(format_args!("useless listener: {}", reason(&error))),
-                }
-            }
-            Some(handle) => complain(format_args!("a {} is no use here", handle.kind())),
-            None => {}
-        }
-    }
-
-    fn parent_is_gone(&mut self) {
-        self.channel = None;
-        self.start_draining(Why::ParentIsGone);
-    }
-
-    fn hear_signals(&mut self) {
-        if !self.signals.take().is_empty() {
-            self.start_draining(Why::Terminated);
-        }
     }
 
     fn accepts(&self) -> bool {

@@ -1,0 +1,33 @@
+//! Waiting, in poll(2).
+
+use std::{
+    io,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+/// The time until `when`, as poll(2) takes it: in milliseconds, rounded up, so that nobody wakes a
+/// moment too early and finds nothing to do. `None` is for ever.
+pub fn poll_until(when: Option<Instant>) -> PollTimeout {
+    let Some(when) = when else { return PollTimeout::NONE };
+    let left = when.saturating_duration_since(Instant::now());
+    let rounded_up = (left + Duration::from_nanos(999_999)).as_millis();
+    PollTimeout::try_from(rounded_up).unwrap_or(PollTimeout::MAX)
+}
+
+/// Blocks until one of `events` holds for `fd`; false if it is `until` first.
+///
+/// # Errors
+/// Those of poll(2). A signal is none: it may have left something to do, and that is true.
+pub fn wait_for(fd: &impl AsFd, events: PollFlags, until: Option<Instant>) -> io::Result<bool> {
+    match poll(&mut [PollFd::new(fd.as_fd(), events)], poll_until(until)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,143 @@
+//! What the tests of this chapter share: a server, its workers as its log tells of them, a load.
+
+#![allow(dead_code)] // Each test program uses its part of this.
+
+pub mod dice;
+pub mod policy;
+pub mod sh;
+pub mod worker;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use testkit::http::{Client, Response};
+use testkit::load::{Kind, Load};
+use testkit::{Process, Program, Running, Signal, eventually, fds};
+
+/// For what should happen soon. It is long because the machine may be busy.
+pub const SOON: Duration = Duration::from_secs(15);
+
+/// A whole request that says nothing of closing.
+pub const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Descriptors of a worker without connections: 0, 1, 2, the channel, the listener and the two ends
+/// of its signal pipe.
+pub const WORKER_FDS: usize = 7;
+
+/// The chapter's program.
+pub fn program() -> Program {
+    Program::new(env!("CARGO_BIN_EXE_ch05-restart"))
+}
+
+/// Starts a server on a free port, and returns once `workers` of them are ready.
+#[track_caller]
+pub fn server(workers: usize, crash_after: u64) -> Running {
+    let numbers = [workers.to_string(), crash_after.to_string()];
+    let arguments = ["--port", "0", "--workers", &numbers[0], "--crash-after", &numbers[1]];
+    let server = program().args(arguments).start();
+    wait_until_full(&server, workers);
+    server
+}
+
+/// Starts a server with other workers than the chapter's own.
+#[track_caller]
+pub fn server_of(workers: usize, exec: &[&str]) -> Running {
+    let number = workers.to_string();
+    let arguments = ["--port", "0", "--workers", &number, "--exec"];
+    program().args(arguments).args(exec).start()
+}
+
+/// Blocks until `workers` are ready and none of them is about to end.
+#[track_caller]
+pub fn wait_until_full(server: &Running, workers: usize) {
+    eventually(&format!("{workers} workers that serve"), SOON, || serving(server).len() == workers);
+}
+
+/// The workers that are ready, and neither ending nor gone: as the master's log says.
+pub fn serving(server: &Running) -> BTreeSet<i32> {
+    let mut serving = BTreeSet::new();
+    for line in server.stdout().split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        let mut words = line.split_whitespace();
+        let (Some("worker"), Some(pid)) = (words.next(), words.next()) else { continue };
+        let Ok(pid) = pid.parse() else { continue };
+        match words.next() {
+            Some("is") => drop(serving.insert(pid)),
+            Some("will" | "exited" | "was") => drop(serving.remove(&pid)),
+            _ => {}
+        }
+    }
+    serving
+}
+
+/// The one worker of a server that has one.
+#[track_caller]
+pub fn only_worker(server: &Running) -> Process {
+    let all = serving(server);
+    assert_eq!(all.len(), 1, "one worker serves\n{}", server.stdout());
+    process(*all.first().expect("one"))
+}
+
+/// The process with this number, which must be there.
+#[track_caller]
+pub fn process(pid: i32) -> Process {
+    Process::of(pid).unwrap_or_else(|| panic!("process {pid} is gone"))
+}
+
+/// Signals a process that must be alive.
+#[track_caller]
+pub fn signal(process: Process, signal: Signal) {
+    assert!(process.signal(signal), "{} was gone before it got {signal}", process.pid);
+}
+
+/// Opens a connection, sends `bytes`, and returns once the only worker has accepted it.
+#[track_caller]
+pub fn accepted(server: &Running, bytes: &[u8]) -> Client {
+    let worker = only_worker(server).pid;
+    let before = fds(worker).len();
+    let mut client = connected(server, bytes);
+    eventually("the worker accepts", SOON, || fds(worker).len() > before);
+    client.send_raw(b"").expect("the connection stands");
+    client
+}
+
+/// Opens a connection and sends `bytes`.
+#[track_caller]
+pub fn connected(server: &Running, bytes: &[u8]) -> Client {
+    let mut client = Client::connect(server.addr()).expect("to connect");
+    client.send_raw(bytes).expect("to send");
+    client
+}
+
+/// Reads an answer, which must be the worker's own, and tells who gave it.
+#[track_caller]
+pub fn answer(client: &mut Client) -> (Response, i32) {
+    let response = client.read_response().unwrap_or_else(|error| panic!("no answer: {error}"));
+    assert_eq!(response.status, 200, "{response:?}");
+    let pid = testkit::pid_in(&response.body);
+    let pid = pid.unwrap_or_else(|| panic!("no pid in {response:?}"));
+    (response, pid)
+}
+
+/// Whether the answer says that it is the last one.
+pub fn says_close(response: &Response) -> bool {
+    response.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+}
+
+/// A load with a connection for each request.
+pub fn closing(server: &Running, clients: usize) -> Load {
+    Load { addr: server.addr(), clients, kind: Kind::HttpClose }
+}
+
+/// A load that keeps its connections.
+pub fn keeping(server: &Running, clients: usize) -> Load {
+    Load { addr: server.addr(), clients, kind: Kind::HttpKeepAlive }
+}
+
+/// The memory that a process has in use, in KiB.
+pub fn memory(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    number.unwrap_or(0)
+}

@@ -1,0 +1,50 @@
+//! Workers in a few lines of shell or Python, for `--exec`.
+
+use testkit::{Program, Running};
+
+/// Arguments for `--exec` that run `script`.
+pub fn sh(script: &str) -> [&str; 3] {
+    ["sh", "-c", script]
+}
+
+/// Python, with what every worker of these tests needs: `channel`, and `take()`, which receives the
+/// listener and acknowledges it.
+const PRELUDE: &str = "
+import array, json, os, signal, socket, sys, time
+channel = socket.socket(fileno=int(os.environ['NODE_CHANNEL_FD']))
+def say(text):
+    channel.sendall(text.encode() + b'\\n')
+def take():
+    data, ancillary, _, _ = channel.recvmsg(65536, 64)
+    fds = array.array('i')
+    for _, _, bytes in ancillary:
+        fds.frombytes(bytes)
+    say('{\"cmd\":\"NODE_HANDLE_ACK\"}')
+    return socket.socket(fileno=fds[0])
+def serve(listener):
+    listener.setblocking(True)
+    while True:
+        client, _ = listener.accept()
+        client.recv(65536)
+        body = b'handled by child, pid is %d\\n' % os.getpid()
+        client.sendall(b'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n' % len(body) + body)
+        client.close()
+";
+
+/// The whole Python program.
+pub fn python_program(script: &str) -> String {
+    format!("{PRELUDE}{script}")
+}
+
+/// A server whose workers run `script` in Python; `None`, with a word on standard error, where there
+/// is no Python.
+pub fn python_server(workers: usize, script: &str) -> Option<Running> {
+    let there = Program::new("sh").args(["-c", "command -v python3"]).output().status.success();
+    if !there {
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "skipped: no python3 found in PATH");
+        return None;
+    }
+    let program = python_program(script);
+    Some(super::server_of(workers, &["python3", "-c", &program]))
+}
