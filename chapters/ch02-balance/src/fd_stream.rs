@@ -90,14 +90,16 @@ impl Read for FdStream {
 
 /// The descriptors in one control message, each with an owner.
 fn received(part: ControlMessageOwned) -> Vec<OwnedFd> {
-    match part {
-        ControlMessageOwned::ScmRights(numbers) => numbers
-            .into_iter()
-            // SAFETY: the kernel has just made these for us; nobody else knows them.
-            .map(|number| unsafe { OwnedFd::from_raw_fd(number) })
-            .collect(),
-        _ => Vec::new(),
+    let ControlMessageOwned::ScmRights(numbers) = part else { return Vec::new() };
+    // SAFETY: the kernel has just made these for us; nobody else knows them.
+    let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
+    let owned: Vec<OwnedFd> = numbers.into_iter().map(own).collect();
+    #[cfg(not(target_os = "linux"))]
+    for fd in &owned {
+        let _ =
+            nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
     }
+    owned
 }
 
 impl Write for FdStream {

@@ -49,7 +49,12 @@ fn meaning(signal: Signal) -> &'static str {
         SIGWINCH => "the terminal has another size",
         SIGIO => "a descriptor can be read or written",
         SIGSYS => "a system call that does not exist",
-        _ => "",
+        // These are not everywhere.
+        _ => match signal.as_str() {
+            "SIGPWR" => "the power fails",
+            "SIGSTKFLT" => "nobody sends it any more",
+            _ => "",
+        },
     }
 }
 

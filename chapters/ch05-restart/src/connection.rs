@@ -18,6 +18,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How long a client may take to close, after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Reads in a row. A client that sends without pause must not keep the others waiting.
+const IN_A_ROW: usize = 16;
+
 /// A connection. It never blocks.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -76,7 +79,7 @@ impl Connection {
             output: Vec::new(),
             written: 0,
             deadline: Instant::now() + SILENCE,
-            more: true,
+            more: false,
         })
     }
 
@@ -109,6 +112,11 @@ impl Connection {
         (self.output, self.written) = (bytes, 0);
         self.state = State::Answer { close };
         self.deadline = Instant::now() + SILENCE;
+    }
+
+    /// Whether the client has sent more than the request that is being answered.
+    pub fn has_sent_more(&mut self) -> bool {
+        !self.input.is_empty() || matches!(self.fill(), Ok(1..))
     }
 
     /// The deadline has come. One that is in the middle of a request is told so. False if it is to
@@ -156,7 +164,7 @@ impl Connection {
     }
 
     fn read_body(&mut self) -> io::Result<Step> {
-        loop {
+        for _ in 0..IN_A_ROW {
             let State::Body(request, left) = &mut self.state else { return Ok(Step::Wait) };
             let here = self.input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
             self.input.drain(..here);
@@ -169,6 +177,7 @@ impl Connection {
             }
             self.deadline = Instant::now() + SILENCE;
         }
+        Ok(Step::Wait)
     }
 
     /// Reads once. 0 at the end of the stream.
@@ -203,9 +212,8 @@ impl Connection {
     }
 
     fn linger(&mut self) -> io::Result<Step> {
-        let mut unread = [0; 4096];
-        // Not for ever: one that sends without pause must not keep the others waiting.
-        for _ in 0..16 {
+        let mut unread = [0; MAX_HEAD];
+        for _ in 0..IN_A_ROW {
             if self.stream.read(&mut unread)? == 0 {
                 return Ok(Step::Closed);
             }

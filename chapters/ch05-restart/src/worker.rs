@@ -204,7 +204,9 @@ impl<H: Handler> Worker<H> {
                 .with_status_code(StatusCode(500))
                 .boxed()
         });
-        let last = self.drain.is_some() || !request.keep_alive || request.body == Body::Unread;
+        // One that drains wants to be rid of its clients, but what they have sent is answered first.
+        let rid = self.drain.is_some() && !connection.has_sent_more();
+        let last = rid || !request.keep_alive || request.body == Body::Unread;
         match print(request, response, last) {
             Ok(bytes) => connection.answer(bytes, last),
             Err(error) => {

@@ -73,7 +73,8 @@ impl<H: Handler> Worker<H> {
     fn empty_queue(&mut self) {
         let end = Instant::now() + LAST_CALL;
         while self.connections.len() < MAX_CONNECTIONS && Instant::now() < end {
-            let Some(connection) = self.accept() else { break };
+            let Some(mut connection) = self.accept() else { break };
+            connection.more = true;
             self.connections.push(connection);
         }
         self.listener = None;
