@@ -3,7 +3,10 @@
 //! A stream has no messages, only bytes: what was written in two pieces may be read in one, or in
 //! five. So each message ends with a newline, as in Node, and [`Channel`] puts the pieces together.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    ops::Range,
+};
 
 use serde_json::Value;
 
@@ -25,6 +28,9 @@ pub struct Channel<S> {
     start: usize,
     scanned: usize,
     end: usize,
+    /// All bytes that were ever taken out as lines, and where the last of these lines began.
+    taken: u64,
+    last_line: u64,
     /// What has not left yet begins at `sent`.
     outbox: Vec<u8>,
     sent: usize,
@@ -36,7 +42,18 @@ impl<S> Channel<S> {
     /// A channel over `stream`, which must be connected.
     pub fn new(stream: S) -> Channel<S> {
         let (inbox, outbox) = (Vec::new(), Vec::new());
-        Channel { stream, inbox, start: 0, scanned: 0, end: 0, outbox, sent: 0, flushed: 0 }
+        Channel {
+            stream,
+            inbox,
+            start: 0,
+            scanned: 0,
+            end: 0,
+            taken: 0,
+            last_line: 0,
+            outbox,
+            sent: 0,
+            flushed: 0,
+        }
     }
 
     /// The stream below.
@@ -52,6 +69,12 @@ impl<S> Channel<S> {
     /// Bytes that are queued and that the kernel has not taken. More than 0: wait for `POLLOUT` too.
     pub fn unsent(&self) -> usize {
         self.outbox.len() - self.sent
+    }
+
+    /// Which bytes of the stream the last line was, its newline included: the first byte ever read is
+    /// number 0. Chapter 2 matches it with what came beside these bytes.
+    pub fn last_line(&self) -> Range<u64> {
+        self.last_line..self.taken
     }
 
     /// Bytes that the kernel has taken, since the channel was made.
@@ -102,6 +125,8 @@ impl<S: Read> Channel<S> {
         if newline.is_none() {
             return Ok(None);
         }
+        self.last_line = self.taken;
+        self.taken += (end + 1 - self.start) as u64;
         let line = self.start..end;
         self.start = end + 1;
         self.scanned = self.start;

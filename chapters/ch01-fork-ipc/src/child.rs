@@ -92,9 +92,9 @@ impl Child {
                 Ok((Child { pid, ended: None, stdout: None, stderr: None }, ours))
             }
             ForkResult::Child => {
-                // The copy of the parent's end goes too. Held here, it would keep the channel open:
+                // The copy of the parent's end goes first. Held here, it would keep the channel open:
                 // the child could never see its parent close it.
-                std::mem::forget(ours);
+                drop(ours);
                 close_all_but(theirs.as_raw_fd());
                 let body = AssertUnwindSafe(|| die_with(parent).map(|()| body(theirs)));
                 let code = match panic::catch_unwind(body) {
@@ -205,14 +205,17 @@ fn close_on_exec() {
 
 /// Closes every descriptor above the standard streams but `keep`.
 fn close_all_but(keep: RawFd) {
-    // Without /proc, as on macOS, /dev/fd lists them. The list itself is a descriptor, and closed
-    // by the time that the loop reaches its number: close(2) then fails and nothing happens.
-    let list = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
-    let open: Vec<RawFd> =
-        list.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    for fd in open.into_iter().filter(|&fd| fd > 2 && fd != keep) {
-        // SAFETY: this process is a copy that ends with `_exit`; no owner of these descriptors
-        // will ever use them here. Chapter 1's contract says so (`Child::fork`).
+    // SAFETY: this process is a copy that ends with `_exit`. No owner of these descriptors will use
+    // them here: that is a part of `Child::fork`'s contract.
+    #[cfg(target_os = "linux")]
+    unsafe {
+        let keep = keep as libc::c_uint;
+        libc::syscall(libc::SYS_close_range, 3, keep - 1, 0);
+        libc::syscall(libc::SYS_close_range, keep + 1, libc::c_uint::MAX, 0);
+    }
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: as above.
+    for fd in (3..unsafe { libc::getdtablesize() }).filter(|&fd| fd != keep) {
         unsafe { libc::close(fd) };
     }
 }

@@ -17,4 +17,4 @@ mod parent;
 pub use channel::Channel;
 pub use child::{Child, Ended};
 pub use message::{Line, MAX_MESSAGE, RecvError, SendError, is_internal};
-pub use parent::{NoChannel, end_in_good_order, parent};
+pub use parent::{NoChannel, leave_signals_to_parent, parent, sigterm_ends};

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use ch01_fork_ipc::{Channel, Child, RecvError, is_internal, parent};
 use cli::{Arguments, Options, say};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const USAGE: &str = "\
@@ -72,8 +73,12 @@ fn greet(how: &str, mut child: Child, stream: UnixStream) -> anyhow::Result<()> 
         say(format_args!("{me}: from {pid}: {answer}"));
     }
 
-    // The child reads to the end of its channel. This is the end.
+    // The child reads to the end of its channel. This is the end. One that has not answered may not
+    // care for that.
     drop(channel);
+    if heard.is_err() {
+        let _ = child.kill(Signal::SIGKILL);
+    }
     let ended = child.wait().with_context(|| format!("cannot wait for {pid}"))?;
     say(format_args!("{me}: child {pid} {ended}"));
     heard.map(drop).with_context(|| format!("child {pid}"))

@@ -35,6 +35,9 @@ const MAX_QUEUE: usize = 4096;
 /// Messages that may wait here for an answer to be on its way, before reading pauses.
 const MAX_INBOX: usize = 256;
 
+/// Answers that may wait until the other side takes them, before reading pauses.
+const MAX_REPLIES: usize = 1024;
+
 /// A channel for messages and descriptors that speaks what Node's `child_process` speaks. It never
 /// blocks.
 ///
@@ -52,9 +55,18 @@ pub struct FdChannel {
     queued_bytes: usize,
     /// Written and not acknowledged; answers come in this order.
     under_way: VecDeque<(Line, Sending)>,
-    /// What has come, each with what [`Channel::flushed`] has to reach first.
-    inbox: VecDeque<(u64, Result<Incoming, RecvError>)>,
+    inbox: VecDeque<Arrived>,
+    /// Answers of ours that have not left: what [`Channel::flushed`] is once they have.
+    replies: VecDeque<u64>,
     open: OpenSockets,
+}
+
+/// What has come, and was not returned yet.
+#[derive(Debug)]
+struct Arrived {
+    /// What [`Channel::flushed`] has to reach first: then the acknowledgement has left.
+    ack_end: u64,
+    item: Result<Incoming, RecvError>,
 }
 
 /// A descriptor that is on its way out.
@@ -92,6 +104,7 @@ impl FdChannel {
             queued_bytes: 0,
             under_way: VecDeque::new(),
             inbox: VecDeque::new(),
+            replies: VecDeque::new(),
             open: OpenSockets::default(),
         })
     }
@@ -143,17 +156,26 @@ impl FdChannel {
         self.channel.unsent() > 0
     }
 
-    /// What to wait for in poll(2). Then [`pump`](FdChannel::pump), and [`recv`](FdChannel::recv)
-    /// until it says `WouldBlock`.
+    /// What to wait for in poll(2). Then [`recv`](FdChannel::recv) until it says `WouldBlock`: it
+    /// also writes what may leave.
     pub fn interest(&self) -> PollFlags {
         let mut events = PollFlags::empty();
-        events.set(PollFlags::POLLIN, self.inbox.len() < MAX_INBOX);
+        events.set(PollFlags::POLLIN, self.reads());
         events.set(PollFlags::POLLOUT, self.wants_write());
         events
     }
 
-    /// Writes what may leave now. Call it after `POLLOUT`, and after closing sockets that came with
-    /// an [`OpenSocket`].
+    /// Whether a handle was sent that is not acknowledged.
+    pub fn awaits_answer(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// All bytes that were received as messages.
+    pub fn received(&self) -> u64 {
+        self.channel.last_line().end
+    }
+
+    /// Writes what may leave now. [`recv`](FdChannel::recv) does it too.
     ///
     /// # Errors
     /// Those of sendmsg(2): the other side is gone.
@@ -183,31 +205,31 @@ impl FdChannel {
     /// # Errors
     /// As [`Channel::recv`]. Wait in poll(2) only after `WouldBlock`.
     pub fn recv(&mut self) -> Result<Option<Incoming>, RecvError> {
-        loop {
-            if let Some((0, _)) = self.inbox.front() {
-                return self.take();
-            }
-            let read = match self.inbox.len() {
-                ..MAX_INBOX => self.channel.recv(),
-                _ => Err(RecvError::Io(ErrorKind::WouldBlock.into())),
-            };
-            match read {
-                Ok(Some(message)) if is_internal(&message) => self.internal(message),
-                Ok(Some(message)) => self.inbox.push_back((0, Ok(Incoming::Message(message)))),
-                Err(error @ RecvError::Json(_)) => self.inbox.push_back((0, Err(error))),
-                // Nothing more to read: time to let all acknowledgements go, in one write.
-                Err(error) if error.would_block() => {
-                    let gone = self.channel.flush().is_err_and(|error| is_gone(&error));
-                    let oldest = self.inbox.front().map(|(answered, _)| *answered);
-                    let known = oldest.is_some_and(|answered| answered <= self.channel.flushed());
-                    let ours = known || (gone && oldest.is_some());
-                    return if ours { self.take() } else { Err(error) };
+        // A broken channel shows below, after all that it still holds.
+        let _ = self.pump();
+        let flushed = self.channel.flushed();
+        self.replies.retain(|end| *end > flushed);
+        while !self.is_released() && self.reads() {
+            match self.channel.recv() {
+                Ok(Some(message)) if is_internal(&message) => {
+                    if let Some(incoming) = self.internal(message) {
+                        return Ok(Some(incoming));
+                    }
                 }
+                Ok(Some(message)) => self.arrived(Ok(Incoming::Message(message))),
+                Err(error @ RecvError::Json(_)) => self.not_json(error),
+                // Nothing more to read: the acknowledgements leave now, all in one write.
+                Err(error) if error.would_block() => break,
                 // The other side is gone. What it gave is ours, acknowledged or not.
                 _ if !self.inbox.is_empty() => return self.take(),
                 end => return end.map(|_| None),
             }
         }
+        let gone = self.channel.flush().is_err_and(|error| is_gone(&error));
+        if self.is_released() || (gone && !self.inbox.is_empty()) {
+            return self.take();
+        }
+        Err(RecvError::Io(ErrorKind::WouldBlock.into()))
     }
 
     /// Ends the channel, and gives back what the other side has never acknowledged, each with its
@@ -216,12 +238,37 @@ impl FdChannel {
         let FdChannel { channel, under_way, queue, .. } = self;
         drop(channel);
         let queued = queue.into_iter().filter_map(|(line, sending)| Some((line, sending?)));
-        under_way.into_iter().chain(queued).map(unwrap).collect()
+        under_way.into_iter().chain(queued).map(into_message_and_fd).collect()
+    }
+
+    /// Whether the oldest of what has come may be returned: the kernel has its acknowledgement.
+    fn is_released(&self) -> bool {
+        self.inbox.front().is_some_and(|it| it.ack_end <= self.channel.flushed())
+    }
+
+    /// Whether more is read now. Not while the other side takes none of our answers: it could make us
+    /// keep more and more of them.
+    fn reads(&self) -> bool {
+        self.inbox.len() < MAX_INBOX && self.replies.len() < MAX_REPLIES
+    }
+
+    /// Something has come that needs no acknowledgement.
+    fn arrived(&mut self, item: Result<Incoming, RecvError>) {
+        self.inbox.push_back(Arrived { ack_end: 0, item });
+    }
+
+    /// A line that is not JSON. A sender that has put a descriptor beside it waits for an answer.
+    fn not_json(&mut self, error: RecvError) {
+        let line = self.channel.last_line();
+        if self.channel.stream_mut().discard_fd(&line) {
+            self.reply(&json!({"cmd": "NODE_HANDLE_NACK"}));
+        }
+        self.arrived(Err(error));
     }
 
     /// Takes the oldest of what has come.
     fn take(&mut self) -> Result<Option<Incoming>, RecvError> {
-        self.inbox.pop_front().map(|(_, incoming)| incoming).transpose()
+        self.inbox.pop_front().map(|it| it.item).transpose()
     }
 
     fn check_room(&self) -> Result<(), SendError> {
@@ -248,7 +295,7 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// The message in an envelope, and the descriptor that nobody else holds any more.
-fn unwrap((line, sending): (Line, Sending)) -> (Value, OwnedFd) {
+fn into_message_and_fd((line, sending): (Line, Sending)) -> (Value, OwnedFd) {
     let message = line.message()["msg"].take();
     let fd = Arc::into_inner(sending.fd).expect("the stream holds it only until it is written");
     (message, fd)

@@ -6,7 +6,7 @@ mod worker;
 
 use std::{ffi::OsStr, process::ExitCode};
 
-use ch01_fork_ipc::{end_in_good_order, parent};
+use ch01_fork_ipc::{leave_signals_to_parent, parent, sigterm_ends};
 use ch02_balance::FdChannel;
 use cli::{Arguments, Options};
 use parent::Balancer;
@@ -58,7 +58,8 @@ fn answer(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.worker_name()?.unwrap_or("no".to_owned());
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
     let stream = unsafe { parent() }?;
-    end_in_good_order()?;
+    leave_signals_to_parent()?;
+    sigterm_ends(&stream)?;
     Worker::new(&name, FdChannel::new(stream)?).run()?;
     Ok(ExitCode::SUCCESS)
 }

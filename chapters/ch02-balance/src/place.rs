@@ -22,6 +22,12 @@ const WINDOW: usize = 256;
 /// A child that ends without having acknowledged anything is replaced after this pause.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a child may leave a connection unacknowledged, before it is asked whether it has ended.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Messages that are received in a row. Then it is another child's turn.
+const BATCH: usize = 256;
+
 /// Makes the command that starts the child with this name.
 pub type Start<'a> = &'a dyn Fn(&OsStr) -> anyhow::Result<Command>;
 
@@ -34,6 +40,10 @@ pub struct Place<'a> {
     proven: bool,
     /// An empty place is not filled before then.
     fill_from: Instant,
+    /// The child may have sent more than was received in one go. poll(2) does not see that.
+    more: bool,
+    /// The child has not acknowledged a connection. When to ask whether it has ended.
+    ask_from: Option<Instant>,
     leaving: Leaving,
 }
 
@@ -50,7 +60,16 @@ impl<'a> Place<'a> {
     /// An empty place.
     pub fn new(name: &'static str, start: Start<'a>) -> Place<'a> {
         let fill_from = Instant::now();
-        Place { name, start, child: None, proven: false, fill_from, leaving: Leaving::default() }
+        Place {
+            name,
+            start,
+            child: None,
+            proven: false,
+            fill_from,
+            more: false,
+            ask_from: None,
+            leaving: Leaving::default(),
+        }
     }
 
     /// Starts a child.
@@ -78,7 +97,9 @@ impl<'a> Place<'a> {
     /// When there is something to do here, whatever poll(2) says.
     pub fn wakes_at(&self) -> Option<Instant> {
         let fill = if self.child.is_none() { Some(self.fill_from) } else { None };
-        fill.into_iter().chain(self.leaving.wakes_at()).min()
+        let more = if self.more { Some(Instant::now()) } else { None };
+        let times = [fill, more, self.ask_from, self.leaving.wakes_at()];
+        times.into_iter().flatten().min()
     }
 
     /// Passes a connection to the child; gives it back if that cannot be.
@@ -91,10 +112,7 @@ impl<'a> Place<'a> {
     /// Hears the child, replaces one that is gone, and waits for those that were.
     pub fn tend(&mut self) -> Returned {
         let mut returned = Returned::default();
-        if let Err(end) = self.hear(&mut returned) {
-            if let Some(why) = end {
-                complain(format_args!("{}: {why}", self.name));
-            }
+        if !self.hear(&mut returned) || self.ended_silently() {
             returned.connections.extend(self.vacate());
         }
         if self.child.is_none() && Instant::now() >= self.fill_from {
@@ -112,13 +130,11 @@ impl<'a> Place<'a> {
         returned
     }
 
-    /// Reads all that the child has sent. `Err` at the end of the channel, and why, if it was not
-    /// simply closed.
-    fn hear(&mut self, returned: &mut Returned) -> Result<(), Option<RecvError>> {
-        let Some((_, channel)) = &mut self.child else { return Ok(()) };
-        // If the child is gone, recv says so as well, after its last words.
-        let _ = channel.pump();
-        loop {
+    /// Receives what the child has sent. `false` once it will send nothing more.
+    fn hear(&mut self, returned: &mut Returned) -> bool {
+        let Some((_, channel)) = &mut self.child else { return true };
+        self.more = false;
+        for _ in 0..BATCH {
             match channel.recv() {
                 Ok(Some(Incoming::Acked)) => self.proven = true,
                 Ok(Some(Incoming::Refused(message, connection))) => {
@@ -129,20 +145,41 @@ impl<'a> Place<'a> {
                     log(format_args!("{} says {message}", self.name));
                 }
                 // A child has nothing to pass to us. What it passed is closed here.
-                Ok(Some(Incoming::Passed(_) | Incoming::Missing)) => {}
-                Ok(None) => return Err(None),
-                Err(error) if error.would_block() => return Ok(()),
-                Err(error @ RecvError::Json(_)) => {
+                Ok(Some(Incoming::Passed(_) | Incoming::Missing | Incoming::Internal)) => {}
+                Ok(None) => return false,
+                Err(error) if error.would_block() => return true,
+                Err(error) => {
                     complain(format_args!("{}: {error}", self.name));
+                    if !matches!(error, RecvError::Json(_)) {
+                        return false;
+                    }
                 }
-                Err(error) => return Err(Some(error)),
             }
         }
+        self.more = true;
+        true
+    }
+
+    /// Whether the child has ended although its channel is open: somebody else holds that too. It is
+    /// asked when there is a reason, and not for each connection.
+    fn ended_silently(&mut self) -> bool {
+        let Some((child, channel)) = &mut self.child else { return false };
+        if !channel.awaits_answer() {
+            self.ask_from = None;
+            return false;
+        }
+        let now = Instant::now();
+        if now < *self.ask_from.get_or_insert(now + SILENCE) {
+            return false;
+        }
+        self.ask_from = None;
+        matches!(child.try_wait(), Ok(Some(_)))
     }
 
     /// The child has left its channel: takes back what it has not acknowledged.
     fn vacate(&mut self) -> Vec<(Value, OwnedFd)> {
         let Some((child, channel)) = self.child.take() else { return Vec::new() };
+        (self.more, self.ask_from) = (false, None);
         let now = Instant::now();
         self.leaving.add(child);
         self.fill_from = if self.proven { now } else { now + PAUSE };

@@ -74,9 +74,7 @@ impl Worker {
         let mut polled: Vec<PollFd> = clients.collect();
         if let Some(channel) = &self.channel {
             let mut events = channel.interest();
-            if self.answered.len() >= MAX_CONNECTIONS {
-                events.remove(PollFlags::POLLIN);
-            }
+            events.set(PollFlags::POLLIN, self.answered.len() < MAX_CONNECTIONS);
             polled.push(PollFd::new(channel.as_fd(), events));
         }
         let first = self.answered.iter().map(|it| it.until).chain(end).min();
@@ -101,9 +99,6 @@ impl Worker {
             if self.answered.len() >= MAX_CONNECTIONS {
                 return false;
             }
-            // Also tells a Node parent of the connections that were closed. If the parent is gone,
-            // recv sees it too, behind all that it has sent.
-            let _ = channel.pump();
             match channel.recv() {
                 Ok(Some(Incoming::Passed(passed))) => self.answer(passed),
                 Ok(Some(Incoming::Missing)) => {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ch01_fork_ipc::{RecvError, SendError};
-use ch02_balance::{FdChannel, Incoming, NotPassed, OpenSocket, Passed};
+use ch02_balance::{FdChannel, Incoming, NotPassed, OpenSocket, Passed, wait_for};
 use nix::poll::PollFlags;
 use serde_json::Value;
 
@@ -32,6 +32,8 @@ pub enum Delivery {
     Wrong(Value, WrongHandle),
     /// A handle message came without its descriptor. It was asked for again.
     Missing,
+    /// Something between the two channels, and nothing for the program.
+    Internal,
 }
 
 /// A message, and what came with it.
@@ -60,6 +62,23 @@ impl HandleChannel {
     /// As [`FdChannel::send`].
     pub fn send(&mut self, message: &Value) -> Result<(), SendError> {
         self.0.send(message)
+    }
+
+    /// Sends a message, and blocks until all of it has left: so one that answers every message cannot
+    /// be made to keep more and more answers. If the other side is gone, that shows in `recv`.
+    ///
+    /// # Errors
+    /// As [`FdChannel::send`], but none because the other side is gone; those of poll(2).
+    pub fn send_and_wait(&mut self, message: &Value) -> Result<(), SendError> {
+        let mut sent = self.0.send(message);
+        while sent.is_ok() && self.0.wants_write() {
+            wait_for(self, PollFlags::POLLOUT, None).map_err(SendError::Io)?;
+            sent = self.0.pump().map_err(SendError::Io);
+        }
+        match sent {
+            Err(SendError::Io(_)) => Ok(()),
+            sent => sent,
+        }
     }
 
     /// Sends a message with a handle, like Node's `send(message, handle)`. Our copy is closed when
@@ -91,15 +110,23 @@ impl HandleChannel {
             Incoming::Acked => Delivery::Acked,
             Incoming::Refused(message, fd) => Delivery::Refused(message, fd),
             Incoming::Missing => Delivery::Missing,
+            Incoming::Internal => Delivery::Internal,
         }))
     }
 
-    /// Writes what may leave now: see [`FdChannel::pump`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn pump(&mut self) -> io::Result<()> {
-        self.0.pump()
+    /// Ends the channel: see [`FdChannel::into_unacknowledged`].
+    pub fn into_unacknowledged(self) -> Vec<(Value, OwnedFd)> {
+        self.0.into_unacknowledged()
+    }
+
+    /// All bytes that were received as messages.
+    pub fn received(&self) -> u64 {
+        self.0.received()
+    }
+
+    /// Whether a handle was sent that is not acknowledged.
+    pub fn awaits_answer(&self) -> bool {
+        self.0.awaits_answer()
     }
 
     /// Whether something waits for the kernel to take it.

@@ -66,8 +66,6 @@ fn start(options: &Options, listener: &TcpListener) -> anyhow::Result<Worker> {
 /// Reads all that a worker has sent. One whose channel has ended is on its way out.
 fn hear(mut worker: Worker, leaving: &mut Leaving) -> Option<Worker> {
     let pid = worker.child.pid();
-    // If the worker is gone, recv says so as well, after its last words.
-    let _ = worker.channel.pump();
     loop {
         match worker.channel.recv() {
             Ok(Some(Delivery::Acked)) => {
@@ -81,7 +79,7 @@ fn hear(mut worker: Worker, leaving: &mut Leaving) -> Option<Worker> {
             Ok(Some(Delivery::Message(received))) => {
                 log(format_args!("worker {pid} says {}", received.message));
             }
-            Ok(Some(Delivery::Wrong(..) | Delivery::Missing)) => {}
+            Ok(Some(Delivery::Wrong(..) | Delivery::Missing | Delivery::Internal)) => {}
             Err(error) if error.would_block() => return Some(worker),
             Err(error @ RecvError::Json(_)) => complain(format_args!("worker {pid}: {error}")),
             Ok(None) => break,

@@ -106,7 +106,6 @@ fn udp_pair() -> io::Result<(UdpSocket, UdpSocket)> {
 fn report(channel: &mut HandleChannel) -> anyhow::Result<Value> {
     let until = Instant::now() + PATIENCE;
     loop {
-        channel.pump()?;
         match channel.recv() {
             Ok(Some(Delivery::Message(received))) => return Ok(received.message),
             Ok(Some(Delivery::Refused(..))) => bail!("the child cannot take it"),

@@ -9,12 +9,15 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     process::{self, ExitCode},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use ch01_fork_ipc::RecvError;
 use ch02_balance::wait_for;
 use ch03_handles::{Delivery, Handle, HandleChannel, Kind, Received};
@@ -29,22 +32,23 @@ const LAST_WISH: Duration = Duration::from_secs(1);
 /// …and how long it waits for a request then, before it believes that none will come.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// Threads that answer.
+const THREADS: usize = 8;
+
 /// How long somebody may take to make use of a handle that was sent to be tried out.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Does what the parent sends, until the parent is gone.
 pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
-    let mut server = None;
+    let mut answers = None;
     loop {
-        // If the parent is gone, recv says so as well, after its last words.
-        let _ = channel.pump();
         match channel.recv() {
             Ok(Some(Delivery::Message(received))) => {
-                server = receive(&mut channel, received)?.or(server);
+                answers = receive(&mut channel, received)?.or(answers);
             }
             Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
             Ok(Some(Delivery::Missing)) => complain("a handle was lost: no descriptor is free"),
-            Ok(Some(Delivery::Acked | Delivery::Refused(..))) => {}
+            Ok(Some(Delivery::Acked | Delivery::Refused(..) | Delivery::Internal)) => {}
             Err(error) if error.would_block() => {
                 wait_for(&channel, channel.interest(), None)?;
             }
@@ -56,25 +60,28 @@ pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    if let Some(server) = server {
-        serve_to_the_end(&server)?;
+    if let Some(answers) = answers {
+        serve_to_the_end(&answers);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// `"server"` with a listener is the work. Everything else is sent back with what came along; and
 /// what came along is used.
-fn receive(channel: &mut HandleChannel, received: Received) -> anyhow::Result<Option<Arc<Server>>> {
+fn receive(
+    channel: &mut HandleChannel,
+    received: Received,
+) -> anyhow::Result<Option<Arc<AtomicUsize>>> {
     let Received { message, handle, open: _open } = received;
     match handle {
         Some(Handle::TcpListener(listener)) if message == "server" => {
             return serve(listener).map(Some);
         }
-        None => channel.send(&message)?,
+        None => channel.send_and_wait(&message)?,
         Some(handle) => {
             let is = Kind::of(&handle)?;
-            channel
-                .send(&json!({"message": message, "type": handle.kind(), "is": is.to_string()}))?;
+            let report = json!({"message": message, "type": handle.kind(), "is": is.to_string()});
+            channel.send_and_wait(&report)?;
             if let Err(error) = make_use_of(handle, is) {
                 complain(format_args!("cannot use {is}: {}", reason(&error)));
             }
@@ -83,37 +90,46 @@ fn receive(channel: &mut HandleChannel, received: Received) -> anyhow::Result<Op
     Ok(None)
 }
 
-/// Serves `listener` with tiny_http, in threads of its own.
-fn serve(listener: TcpListener) -> anyhow::Result<Arc<Server>> {
-    // tiny_http accepts in a blocking loop and gives up at the first EAGAIN. O_NONBLOCK belongs to
-    // the socket, not to a descriptor: a Node parent has set it, and this unsets it for everybody.
+/// Serves `listener` with tiny_http, in threads of its own. Returns the number of answers so far.
+///
+/// There are several, because tiny_http reads a request's body to its end before it lets go of the
+/// request: a client that does not send it keeps a thread.
+fn serve(listener: TcpListener) -> anyhow::Result<Arc<AtomicUsize>> {
+    // tiny_http's accept blocks, and gives up at the first EAGAIN. O_NONBLOCK belongs to the open
+    // file description, which all copies of a descriptor share (fcntl(2)): a Node parent has set it,
+    // and this clears it for every worker.
     listener.set_nonblocking(false)?;
     let server = Server::from_listener(listener, None).map_err(|why| anyhow!("{why}"))?;
-    let server = Arc::new(server);
-    let serving = server.clone();
-    thread::Builder::new().spawn(move || {
-        loop {
-            if let Err(error) = serving.recv().and_then(answer) {
-                complain(format_args!("tiny_http has ended: {}", reason(&error)));
-                process::exit(1);
+    let (server, answers) = (Arc::new(server), Arc::new(AtomicUsize::new(0)));
+    for _ in 0..THREADS {
+        let (server, answers) = (server.clone(), answers.clone());
+        thread::Builder::new().spawn(move || {
+            loop {
+                if let Err(error) = server.recv().and_then(answer) {
+                    complain(format_args!("tiny_http has ended: {}", reason(&error)));
+                    process::exit(1);
+                }
+                answers.fetch_add(1, Ordering::Relaxed);
             }
-        }
-    })?;
-    Ok(server)
+        })?;
+    }
+    Ok(answers)
 }
 
-/// The parent is gone. Whoever asks now is still answered, but not for ever.
+/// The parent is gone. The threads go on for a while, and then the process ends with them.
 ///
-/// Some may be lost here: tiny_http cannot stop accepting. Chapter 5 can.
-fn serve_to_the_end(server: &Server) -> anyhow::Result<()> {
+/// Some requests may be lost here: tiny_http cannot stop accepting. Chapter 5 can.
+fn serve_to_the_end(answers: &AtomicUsize) {
     let end = Instant::now() + LAST_WISH;
+    let mut before = answers.load(Ordering::Relaxed);
     while Instant::now() < end {
-        match server.recv_timeout(QUIET).context("tiny_http has ended")? {
-            Some(request) => answer(request)?,
-            None => break,
+        thread::sleep(QUIET);
+        let now = answers.load(Ordering::Relaxed);
+        if now == before {
+            return;
         }
+        before = now;
     }
-    Ok(())
 }
 
 fn answer(request: tiny_http::Request) -> io::Result<()> {

@@ -22,8 +22,6 @@ pub struct Children {
     signals: SignalPipe,
     /// What has happened between two calls of `wait`.
     events: Vec<Event>,
-    /// Somebody has sent more than was taken in one go: poll(2) does not know of that.
-    more: bool,
 }
 
 /// Which door poll(2) was asked about.
@@ -41,7 +39,7 @@ impl Children {
     /// As [`SignalPipe::new`]: there can be one of these in a process.
     pub fn new(signals: &[Signal]) -> io::Result<Children> {
         let signals = SignalPipe::new(&[signals, &[Signal::SIGCHLD]].concat())?;
-        Ok(Children { kids: BTreeMap::new(), next: 0, signals, events: Vec::new(), more: false })
+        Ok(Children { kids: BTreeMap::new(), next: 0, signals, events: Vec::new() })
     }
 
     /// Starts a child, like Node's `fork()`. Whether that worked comes as an event.
@@ -113,8 +111,7 @@ impl Children {
     /// Those of poll(2), which has no reason for any.
     pub fn wait(&mut self, until: Option<Instant>) -> io::Result<Vec<Event>> {
         self.kids.retain(|_, kid| !kid.closed);
-        let at_once = self.more || !self.events.is_empty();
-        self.more = false;
+        let at_once = !self.events.is_empty() || self.kids.values().any(|kid| kid.more);
         for door in self.poll(if at_once { Some(Instant::now()) } else { until })? {
             self.look_behind(door);
         }
@@ -148,14 +145,18 @@ impl Children {
             }
         }
         let knocks = doors.into_iter().zip(polled);
-        Ok(knocks.filter(|(_, it)| it.any() == Some(true)).map(|(door, _)| door).collect())
+        let answered = |(door, it): &(Door, PollFd)| {
+            let waits = |id| self.kids.get(id).is_some_and(|kid| kid.more);
+            it.any() == Some(true) || matches!(door, Door::Channel(id) if waits(id))
+        };
+        Ok(knocks.filter(answered).map(|(door, _)| door).collect())
     }
 
     fn look_behind(&mut self, door: Door) {
         match door {
             Door::Channel(id) => {
                 if let Some(kid) = self.kids.get_mut(&id) {
-                    self.more |= kid.hear(&mut self.events);
+                    kid.hear(&mut self.events);
                 }
             }
             Door::Output(id) => {

@@ -1,10 +1,11 @@
 //! What happens to a child, in Node's words.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt, io, os::fd::OwnedFd};
 
 use ch01_fork_ipc::{Ended, RecvError, SendError};
 use ch03_handles::{Received, WrongHandle};
 use nix::{errno::Errno, sys::signal::Signal};
+use serde_json::Value;
 
 /// Which child. The system gives a process id to another process as soon as its owner was waited
 /// for; these are never used again.
@@ -29,6 +30,9 @@ pub enum Event {
     Message(Id, Received),
     /// It has the oldest handle that was under way to it. Node keeps this to itself.
     Acked(Id),
+    /// It will not acknowledge this handle, which was sent with this message: it cannot take it, or
+    /// the channel has closed. The handle can be sent to another.
+    Unacknowledged(Id, Value, OwnedFd),
     /// It printed something, on standard output or standard error, where its command has these
     /// `Stdio::piped()`. Node: `data` on `child.stdout`.
     Output(Id, Vec<u8>),

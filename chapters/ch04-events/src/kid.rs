@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     process::Command,
 };
 
@@ -12,6 +12,7 @@ use ch03_handles::{Delivery, HandleChannel};
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
+    sys::signal::Signal,
 };
 
 use crate::{ChildError, Event, Id, Outcome, event::errno};
@@ -19,6 +20,9 @@ use crate::{ChildError, Event, Id, Outcome, event::errno};
 /// Messages that are taken from one child in a row. One that sends without pause must not keep the
 /// others waiting.
 const BATCH: usize = 256;
+
+/// The same, in bytes.
+const BATCH_BYTES: u64 = 1 << 20;
 
 /// More than the kernel holds for a channel, however short the messages.
 const MOST_BATCHES: usize = 1024;
@@ -34,6 +38,8 @@ pub(crate) struct Kid {
     pub output: Vec<File>,
     outcome: Option<Outcome>,
     pub closed: bool,
+    /// It may have sent more than was taken. poll(2) does not see what is in the channel already.
+    pub more: bool,
 }
 
 impl Kid {
@@ -47,6 +53,7 @@ impl Kid {
             output: Vec::new(),
             outcome: None,
             closed: false,
+            more: false,
         };
         match kid.spawn(command) {
             Ok(()) => events.push(Event::Spawn(id)),
@@ -63,46 +70,56 @@ impl Kid {
 
     fn spawn(&mut self, command: Command) -> io::Result<()> {
         let (mut child, stream) = Child::spawn(command)?;
-        let output =
-            [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
-        self.child = Some(child);
-        self.channel = Some(HandleChannel::new(stream)?);
-        for end in output.into_iter().flatten() {
-            // Ours alone: the child's end is another open file, and stays as it was.
-            fcntl(&end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-            self.output.push(File::from(end));
+        let ends = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+        match doors(stream, ends.into_iter().flatten().collect()) {
+            Ok((channel, output)) => {
+                (self.child, self.channel, self.output) = (Some(child), Some(channel), output);
+                Ok(())
+            }
+            Err(error) => {
+                child.kill(Signal::SIGKILL)?;
+                child.wait()?;
+                Err(error)
+            }
         }
-        Ok(())
     }
 
-    /// Takes what the child has sent; true if there may be more.
-    pub fn hear(&mut self, events: &mut Vec<Event>) -> bool {
+    /// Takes what the child has sent.
+    pub fn hear(&mut self, events: &mut Vec<Event>) {
         let id = self.id;
+        self.more = false;
+        let before = self.channel.as_ref().map_or(0, HandleChannel::received);
         for _ in 0..BATCH {
-            let Some(channel) = &mut self.channel else { return false };
-            // If the child is gone, recv says so as well, after its last words.
-            let _ = channel.pump();
-            events.push(match channel.recv() {
+            let Some(channel) = &mut self.channel else { return };
+            if channel.received() - before > BATCH_BYTES {
+                break;
+            }
+            let event = match channel.recv() {
                 Ok(Some(Delivery::Message(received))) => Event::Message(id, received),
                 Ok(Some(Delivery::Acked)) => Event::Acked(id),
-                Ok(Some(Delivery::Refused(..))) => Event::Error(id, ChildError::Refused),
+                Ok(Some(Delivery::Refused(message, fd))) => {
+                    events.push(Event::Error(id, ChildError::Refused));
+                    Event::Unacknowledged(id, message, fd)
+                }
+                Ok(Some(Delivery::Internal)) => continue,
                 Ok(Some(Delivery::Wrong(_, wrong))) => Event::Error(id, ChildError::Wrong(wrong)),
                 Ok(Some(Delivery::Missing)) => Event::Error(id, ChildError::Missing),
-                Err(error) if error.would_block() => return false,
+                Err(error) if error.would_block() => return,
                 Err(error @ RecvError::Json(_)) => Event::Error(id, ChildError::Receive(error)),
                 Ok(None) => {
                     self.disconnect(events);
-                    return false;
+                    return;
                 }
                 // No further message can be made of this stream.
                 Err(error) => {
                     events.push(Event::Error(id, ChildError::Receive(error)));
                     self.disconnect(events);
-                    return false;
+                    return;
                 }
-            });
+            };
+            events.push(event);
         }
-        true
+        self.more = true;
     }
 
     /// Takes what the child has printed.
@@ -135,7 +152,8 @@ impl Kid {
         // All that it has ever sent is here by now, and comes first. If somebody else holds its end
         // of the channel too, that has no end yet, and more may come: we do not wait for it.
         for _ in 0..MOST_BATCHES {
-            if !self.hear(events) {
+            self.hear(events);
+            if !self.more {
                 break;
             }
         }
@@ -145,8 +163,11 @@ impl Kid {
 
     /// Closes the channel from our side.
     pub fn disconnect(&mut self, events: &mut Vec<Event>) {
-        if self.channel.take().is_some() {
-            events.push(Event::Disconnect(self.id));
+        if let Some(channel) = self.channel.take() {
+            let id = self.id;
+            let back = channel.into_unacknowledged().into_iter();
+            events.extend(back.map(|(message, fd)| Event::Unacknowledged(id, message, fd)));
+            events.push(Event::Disconnect(id));
         }
     }
 
@@ -159,4 +180,13 @@ impl Kid {
             }
         }
     }
+}
+
+/// The channel, and the ends of the pipes that the child prints to, none of which blocks.
+fn doors(stream: UnixStream, ends: Vec<OwnedFd>) -> io::Result<(HandleChannel, Vec<File>)> {
+    for end in &ends {
+        // The child's end is another open file description, and stays as it was.
+        fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    }
+    Ok((HandleChannel::new(stream)?, ends.into_iter().map(File::from).collect()))
 }

@@ -9,7 +9,7 @@ use std::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::net::UnixStream,
     },
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicI32, AtomicU64, Ordering},
 };
 
 use nix::{
@@ -24,6 +24,10 @@ static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// The descriptor that the handler writes to.
 static WRITE_END: AtomicI32 = AtomicI32::new(-1);
+
+/// The signals that have come and were not taken, one bit each. A signal that comes again before it
+/// was taken is the same one, as it is in the kernel (signal(7)).
+static PENDING: AtomicU64 = AtomicU64::new(0);
 
 /// Signals, as something to read. A process has at most one of these.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ impl SignalPipe {
     /// that cannot be caught (SIGKILL, SIGSTOP).
     pub fn new(signals: &[Signal]) -> io::Result<SignalPipe> {
         let (reader, writer) = UnixStream::pair()?;
-        // A full pipe must not block the handler: a byte too many can be missed.
+        // A full pipe must not block the handler. A byte too many can be missed: it only wakes.
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
         let claimed =
@@ -62,20 +66,21 @@ impl SignalPipe {
         Ok(pipe)
     }
 
-    /// The signals since the last call, each once: signals that come in quick succession may be
-    /// one, so a number of them means nothing (signal(7)). Does not block.
+    /// The signals since the last call, each once. Does not block.
     pub fn take(&mut self) -> Vec<Signal> {
         let mut bytes = [0; 512];
-        let mut signals = Vec::new();
-        // 0 never comes: this process holds the other end. An error means that it is empty.
-        while let Ok(read @ 1..) = self.reader.read(&mut bytes) {
-            signals
-                .extend(bytes[..read].iter().filter_map(|&n| Signal::try_from(i32::from(n)).ok()));
-        }
-        signals.sort();
-        signals.dedup();
-        signals
+        // 0 never comes: this process holds the other end. An error means that it is empty. Only then
+        // are the bits taken: a signal that comes in between leaves its byte, and wakes once more.
+        while let Ok(1..) = self.reader.read(&mut bytes) {}
+        let pending = PENDING.swap(0, Ordering::SeqCst);
+        let numbers = (1..=64).filter(|number| pending & bit(*number) != 0);
+        numbers.filter_map(|number| Signal::try_from(number).ok()).collect()
     }
+}
+
+/// The place of a signal in [`PENDING`].
+fn bit(number: i32) -> u64 {
+    1 << (number - 1)
 }
 
 impl AsFd for SignalPipe {
@@ -91,6 +96,7 @@ impl Drop for SignalPipe {
             let _ = unsafe { sigaction(*signal, before) };
         }
         WRITE_END.store(-1, Ordering::SeqCst);
+        PENDING.store(0, Ordering::SeqCst);
         OWNER.store(0, Ordering::SeqCst);
     }
 }
@@ -104,8 +110,8 @@ extern "C" fn on_signal(number: libc::c_int) {
     }
     // The interrupted code may be about to read errno.
     let errno = Errno::last_raw();
-    let byte = number as u8;
+    PENDING.fetch_or(bit(number), Ordering::SeqCst);
     // SAFETY: one byte that is there, to a descriptor that closes only after this handler is gone.
-    unsafe { libc::write(WRITE_END.load(Ordering::SeqCst), (&raw const byte).cast(), 1) };
+    unsafe { libc::write(WRITE_END.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }

@@ -106,7 +106,9 @@ pub fn json(event: &Event, children: &Children) -> Option<Value> {
         Event::Error(_, error) => {
             json!({"event": "error", "code": error.code(), "message": error.to_string()})
         }
-        Event::Acked(_) | Event::Output(..) | Event::Signal(_) => return None,
+        Event::Acked(_) | Event::Unacknowledged(..) | Event::Output(..) | Event::Signal(_) => {
+            return None;
+        }
     })
 }
 

@@ -49,10 +49,8 @@ fn trap_sigterm(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
 /// Sends every message back, until the parent closes the channel. A handle is closed.
 fn echo(mut channel: HandleChannel) -> anyhow::Result<()> {
     loop {
-        // If the parent is gone, recv says so as well, after its last words.
-        let _ = channel.pump();
         match channel.recv() {
-            Ok(Some(Delivery::Message(received))) => channel.send(&received.message)?,
+            Ok(Some(Delivery::Message(received))) => channel.send_and_wait(&received.message)?,
             Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
             Ok(Some(_)) => {}
             Ok(None) => return Ok(()),

@@ -114,9 +114,27 @@ impl Connection {
         self.deadline = Instant::now() + SILENCE;
     }
 
+    /// Whether nothing is asked or answered here now.
+    pub fn is_idle(&mut self) -> bool {
+        if !matches!(self.state, State::Head) || !self.input.is_empty() {
+            return false;
+        }
+        self.more |= self.has_sent_more();
+        !self.more
+    }
+
+    /// The socket, to give it to another. Nothing that has come through it may be here.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Whether the client has sent more than the request that is being answered.
     pub fn has_sent_more(&mut self) -> bool {
-        !self.input.is_empty() || matches!(self.fill(), Ok(1..))
+        if self.input.is_empty() {
+            let _ = self.fill();
+        }
+        // Some end a body with an empty line, which belongs to nothing (RFC 9112, 2.2).
+        self.input.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
     }
 
     /// The deadline has come. One that is in the middle of a request is told so. False if it is to
@@ -177,6 +195,8 @@ impl Connection {
             }
             self.deadline = Instant::now() + SILENCE;
         }
+        // What came last may be the rest: poll(2) would wait for more.
+        self.more = true;
         Ok(Step::Wait)
     }
 

@@ -7,7 +7,7 @@ use std::{
     process::{self, ExitCode},
 };
 
-use ch01_fork_ipc::{end_in_good_order, parent};
+use ch01_fork_ipc::{leave_signals_to_parent, parent};
 use ch03_handles::HandleChannel;
 use ch04_events::SignalPipe;
 use ch05_restart::{Handler, Request, Worker};
@@ -59,7 +59,7 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
     let stream = unsafe { parent() }?;
-    end_in_good_order()?;
+    leave_signals_to_parent()?;
     panic::set_hook(Box::new(report_panic));
     let signals = SignalPipe::new(&[Signal::SIGTERM])?;
     let greeter = Greeter { answers: 0, crash_after };

@@ -1,5 +1,6 @@
 //! What to do, and when. Nothing is done here.
 
+mod fill;
 mod words;
 
 use std::{
@@ -22,6 +23,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a worker may drain. Its own limit is 5 s; this is for one that does not keep to it.
 const DRAIN_LIMIT: Duration = Duration::from_millis(5500);
+
+/// timeout(1) and others send a signal to the process and to its group: that is one request to end.
+const SAME_REQUEST: Duration = Duration::from_millis(5);
 
 /// When everything ends, one that is not ready may become so, and see to those who wait in the
 /// listener. For this long.
@@ -54,6 +58,8 @@ pub struct Supervisor {
     pause: Duration,
     /// Nobody is started before then.
     retry: Option<Instant>,
+    /// Somebody is missing, and there is room for it then.
+    room_at: Option<Instant>,
     /// When it was asked to end.
     stopping: Option<Instant>,
 }
@@ -67,6 +73,7 @@ impl Supervisor {
             asked_for: 0,
             pause: Duration::ZERO,
             retry: None,
+            room_at: None,
             stopping: None,
         }
     }
@@ -76,23 +83,24 @@ impl Supervisor {
         let mut actions = Vec::new();
         match input {
             Input::Started(id) => self.started(now, id),
-            Input::Ready(id) => self.ready(id, &mut actions),
+            Input::Ready(id) => self.got_ready(now, id, &mut actions),
             Input::Suicide(id) => self.suicide(now, id, &mut actions),
             Input::Gone(id) => {
-                if let Some(State::Starting { .. }) = self.workers.remove(&id) {
+                let was = self.workers.remove(&id);
+                if matches!(was, Some(State::Starting { .. })) {
                     self.failed(now, &mut actions);
                 }
             }
             Input::Terminate => self.terminate(now, &mut actions),
             Input::Tick => {}
         }
+        if matches!(actions.last(), Some(Action::Exit { .. })) {
+            return actions;
+        }
         self.enforce_limits(now, &mut actions);
         match self.stopping {
             None => self.fill(now, &mut actions),
-            Some(since) if self.workers.is_empty() || now >= since + STOP_LIMIT => {
-                actions.push(Action::Exit { forced: false });
-            }
-            Some(_) => {}
+            Some(since) => self.finish(now, since, &mut actions),
         }
         actions
     }
@@ -101,20 +109,22 @@ impl Supervisor {
     pub fn deadline(&self) -> Option<Instant> {
         let limits = self.workers.values().filter_map(|state| state.limit());
         let stop = self.stopping.map(|since| since + STOP_LIMIT);
-        limits.chain(self.retry).chain(stop).min()
+        limits.chain(self.retry).chain(self.room_at).chain(stop).min()
     }
 
     fn started(&mut self, now: Instant, id: Id) {
         self.asked_for = self.asked_for.saturating_sub(1);
-        self.workers.insert(id, State::Starting { give_up: now + START_LIMIT });
+        let limit = if self.stopping.is_some() { LATE_START } else { START_LIMIT };
+        self.workers.insert(id, State::Starting { give_up: now + limit });
     }
 
-    fn ready(&mut self, id: Id, actions: &mut Vec<Action>) {
+    fn got_ready(&mut self, now: Instant, id: Id, actions: &mut Vec<Action>) {
         let Some(state @ State::Starting { .. }) = self.workers.get_mut(&id) else { return };
-        *state = State::Ready;
         self.pause = Duration::ZERO;
         self.retry = None;
+        *state = State::Ready;
         if self.stopping.is_some() {
+            *state = State::draining(now);
             actions.push(Action::Drain(id));
         }
     }
@@ -146,14 +156,14 @@ impl Supervisor {
     }
 
     fn terminate(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.stopping.is_some() {
-            actions.extend(self.workers.keys().map(|&id| Action::Kill(id)));
-            actions.push(Action::Exit { forced: true });
-            self.workers.clear();
+        if let Some(since) = self.stopping {
+            if now >= since + SAME_REQUEST {
+                self.exit(true, actions);
+            }
             return;
         }
         self.stopping = Some(now);
-        self.retry = None;
+        (self.retry, self.room_at) = (None, None);
         actions.push(Action::CloseListener);
         for (&id, state) in &mut self.workers {
             match state {
@@ -169,55 +179,54 @@ impl Supervisor {
         }
     }
 
-    /// Nobody starts for ever, drains for ever, or drains in too large a company.
+    /// Ends this process, once all workers have ended or the time is up.
+    fn finish(&mut self, now: Instant, since: Instant, actions: &mut Vec<Action>) {
+        let ended = self.workers.is_empty() && self.asked_for == 0;
+        if ended || now >= since + STOP_LIMIT {
+            self.exit(false, actions);
+        }
+    }
+
+    /// Ends this process, and nobody is left behind.
+    fn exit(&mut self, forced: bool, actions: &mut Vec<Action>) {
+        actions.extend(self.living().map(Action::Kill));
+        actions.push(Action::Exit { forced });
+        self.workers.clear();
+    }
+
+    /// Ends workers that take too long to start or to drain.
     fn enforce_limits(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        for id in self.overdue(now).into_iter().chain(self.too_many()) {
-            let Some(state) = self.workers.get_mut(&id) else { continue };
-            let was = *state;
-            *state = State::Killed;
-            match was {
-                State::Starting { .. } if self.stopping.is_some() => {
-                    *state = State::draining(now);
-                    actions.push(Action::Drain(id));
-                }
-                State::Starting { .. } => {
-                    actions.push(Action::Kill(id));
-                    self.failed(now, actions);
-                }
-                _ => actions.push(Action::Kill(id)),
+        let overdue = |state: &State| state.limit().is_some_and(|limit| limit <= now);
+        let ids = self.workers.iter().filter(|(_, state)| overdue(state)).map(|(&id, _)| id);
+        for id in ids.collect::<Vec<_>>() {
+            let starting = matches!(self.workers[&id], State::Starting { .. });
+            if starting && self.stopping.is_some() {
+                self.workers.insert(id, State::draining(now));
+                actions.push(Action::Drain(id));
+                continue;
+            }
+            self.workers.insert(id, State::Killed);
+            actions.push(Action::Kill(id));
+            if starting {
+                self.failed(now, actions);
             }
         }
     }
 
-    /// The workers whose time is up.
-    fn overdue(&self, now: Instant) -> Vec<Id> {
-        let late = |state: &State| state.limit().is_some_and(|limit| limit <= now);
-        self.workers.iter().filter(|(_, state)| late(state)).map(|(&id, _)| id).collect()
+    /// The workers that have not ended, and are not about to.
+    pub fn living(&self) -> impl Iterator<Item = Id> {
+        self.workers.iter().filter(|(_, state)| **state != State::Killed).map(|(&id, _)| id)
     }
 
-    /// The oldest of those that drain, if there are more than 2N + 8.
-    fn too_many(&self) -> Vec<Id> {
-        let draining = self.workers.iter().filter_map(|(&id, state)| match state {
-            State::Draining { since, .. } => Some((*since, id)),
-            _ => None,
-        });
-        let mut draining: Vec<(Instant, Id)> = draining.collect();
-        draining.sort_unstable();
-        let excess = draining.len().saturating_sub(2 * self.want + 8);
-        draining.into_iter().take(excess).map(|(_, id)| id).collect()
+    /// The workers that serve.
+    pub fn ready(&self) -> impl Iterator<Item = Id> {
+        self.workers.iter().filter(|(_, state)| **state == State::Ready).map(|(&id, _)| id)
     }
 
-    /// Starts those that are missing.
-    fn fill(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.retry.is_some_and(|retry| now < retry) {
-            return;
-        }
-        self.retry = None;
-        let serves = |state: &&State| matches!(state, State::Starting { .. } | State::Ready);
-        let there = self.workers.values().filter(serves).count() + self.asked_for;
-        let missing = self.want.saturating_sub(there);
-        self.asked_for += missing;
-        actions.extend((0..missing).map(|_| Action::Start));
+    /// How many will serve soon.
+    fn starting(&self) -> usize {
+        let starting = |state: &&State| matches!(state, State::Starting { .. });
+        self.workers.values().filter(starting).count() + self.asked_for
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Worker<H> {
     /// accept(2) has failed: not before then again.
     accept_from: Option<Instant>,
     connections: Vec<Connection>,
+    /// The parent gives connections that come back from one worker to another.
+    parent_adopts: bool,
     drain: Option<Drain>,
 }
 
@@ -77,6 +79,7 @@ impl<H: Handler> Worker<H> {
             listener: None,
             accept_from: None,
             connections: Vec::new(),
+            parent_adopts: false,
             drain: None,
         }
     }
@@ -92,8 +95,9 @@ impl<H: Handler> Worker<H> {
             self.hear_signals();
             self.serve(&found.connections);
             if found.listener && self.accepts() {
-                self.accept_one();
+                self.accept_some();
             }
+            self.go_on_draining();
             if let Some(code) = self.is_drained() {
                 return Ok(code);
             }
@@ -134,12 +138,17 @@ impl<H: Handler> Worker<H> {
         self.drain.is_none() && self.connections.len() < MAX_CONNECTIONS
     }
 
-    /// Accepts one connection and no more, so that the next can go to a worker that is idle. Often
-    /// its request is here already.
-    fn accept_one(&mut self) {
-        if let Some(mut connection) = self.accept() {
+    /// Accepts one connection, so that the next can go to a worker that is idle; or several, if there
+    /// are so many here that each turn of the loop costs more than the connection. Often the request
+    /// is here already.
+    fn accept_some(&mut self) {
+        for _ in 0..1 + self.connections.len() / 64 {
+            let Some(mut connection) = self.accept() else { return };
             if self.go_on(&mut connection) {
                 self.connections.push(connection);
+            }
+            if !self.accepts() {
+                return;
             }
         }
     }
@@ -164,13 +173,16 @@ impl<H: Handler> Worker<H> {
     /// Goes on with the connections that are `ready`, and those whose time is up.
     fn serve(&mut self, ready: &[bool]) {
         let now = Instant::now();
-        let connections = std::mem::take(&mut self.connections);
-        for (mut connection, &ready) in connections.into_iter().zip(ready) {
-            let open = if ready || std::mem::take(&mut connection.more) {
-                self.go_on(&mut connection)
-            } else {
-                now < connection.deadline || connection.time_is_up()
-            };
+        // From the end: to take one out moves only those that were seen already.
+        for index in (0..ready.len()).rev() {
+            let connection = &self.connections[index];
+            let ready = ready[index] || connection.more;
+            if !ready && now < connection.deadline {
+                continue;
+            }
+            let mut connection = self.connections.swap_remove(index);
+            connection.more = false;
+            let open = if ready { self.go_on(&mut connection) } else { connection.time_is_up() };
             if open {
                 self.connections.push(connection);
             }
@@ -198,21 +210,25 @@ impl<H: Handler> Worker<H> {
 
     fn answer(&mut self, connection: &mut Connection, request: &Request) {
         let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request)));
-        let response = handled.unwrap_or_else(|_| {
-            self.start_draining(Why::Panicked);
-            Response::from_string("500 Internal Server Error\n")
-                .with_status_code(StatusCode(500))
-                .boxed()
-        });
+        let response = handled.unwrap_or_else(|_| self.panicked());
         // One that drains wants to be rid of its clients, but what they have sent is answered first.
         let rid = self.drain.is_some() && !connection.has_sent_more();
         let last = rid || !request.keep_alive || request.body == Body::Unread;
-        match print(request, response, last) {
+        // The response may read its text from anywhere, and panic there.
+        let printed = catch_unwind(AssertUnwindSafe(|| print(request, response, last)));
+        match printed.unwrap_or_else(|_| print(request, self.panicked(), last)) {
             Ok(bytes) => connection.answer(bytes, last),
             Err(error) => {
-                complain(format_args!("cannot read the answer: {}", reason(&error)));
+                complain(format_args!("cannot make an answer: {}", reason(&error)));
                 connection.answer(Vec::new(), true);
             }
         }
+    }
+
+    /// The program has failed. This is the answer to the request that it failed on.
+    fn panicked(&mut self) -> ResponseBox {
+        self.start_draining(Why::Panicked);
+        let text = "500 Internal Server Error\n";
+        Response::from_string(text).with_status_code(StatusCode(500)).boxed()
     }
 }

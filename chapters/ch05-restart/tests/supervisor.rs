@@ -146,20 +146,24 @@ fn one_that_drains_for_more_than_5_5_s_is_killed_once() {
 }
 
 #[test]
-fn of_more_than_2n_plus_8_that_drain_the_oldest_is_killed() {
+fn where_2n_plus_8_live_the_oldest_that_drains_makes_room_after_a_second() {
     let mut policy = Policy::ready(2);
     let mut serving = vec![Id(0), Id(1)];
-    for _ in 0..12 {
+    for _ in 0..10 {
         let oldest = serving.remove(0);
-        assert_eq!(policy.step(Input::Suicide(oldest)), [Action::Start], "12 may drain");
+        assert_eq!(policy.step(Input::Suicide(oldest)), [Action::Start], "10 may drain, beside 2");
         serving.push(policy.start_ready());
-        policy.after(1);
+        policy.after(10);
     }
     let next = serving.remove(0);
-    assert_eq!(policy.step(Input::Suicide(next)), [Action::Kill(Id(0)), Action::Start]);
+    assert_eq!(policy.step(Input::Suicide(next)), [], "there is no room for another");
+    assert_eq!(policy.next_in(), Some(900), "until the oldest has drained for a second");
+    assert_eq!(policy.after(899), []);
+    assert_eq!(policy.after(1), [Action::Kill(Id(0)), Action::Start]);
     policy.start_ready();
     let next = serving.remove(0);
-    assert_eq!(policy.step(Input::Suicide(next)), [Action::Kill(Id(1)), Action::Start]);
+    assert_eq!(policy.step(Input::Suicide(next)), []);
+    assert_eq!(policy.step(Input::Gone(Id(5))), [Action::Start], "or until one has ended");
 }
 
 #[test]

@@ -122,6 +122,13 @@ fn asked_twice_it_kills_all_and_ends() {
     policy.step(Input::Suicide(Id(0)));
     policy.start_ready();
     policy.step(Input::Terminate);
+    assert_eq!(policy.after(4), []);
+    assert_eq!(
+        policy.step(Input::Terminate),
+        [],
+        "timeout(1) signals process and group: one request"
+    );
+    policy.after(1);
     let actions = policy.step(Input::Terminate);
     for id in 0..3 {
         assert!(actions.contains(&Action::Kill(Id(id))), "worker {id} is left: {actions:?}");

@@ -111,6 +111,7 @@ impl Options {
 fn listen(addr: &str, port: u16) -> io::Result<TcpListener> {
     let addresses: Vec<_> = (addr.trim_matches(['[', ']']), port).to_socket_addrs()?.collect();
     let listener = TcpListener::bind(&*addresses)?;
-    listen_again(&listener, Backlog::new(BACKLOG)?)?;
+    let backlog = Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN);
+    listen_again(&listener, backlog)?;
     Ok(listener)
 }

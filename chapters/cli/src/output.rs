@@ -18,20 +18,29 @@ pub fn say(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// As [`say`], for a server: a line is lost if the reader does not read.
+/// As [`say`], for a server: a line is shortened to 1 KiB, and lost if the reader does not read.
 ///
 /// `server | less` stops reading after a page. A pipe takes 64 KiB more, and then write(2) blocks: a
 /// server must not stand still because of its log.
 pub fn log(line: impl Display) {
-    if takes_a_line(&io::stdout()) {
-        say(line);
-    }
+    write_if_taken(&mut io::stdout().lock(), &line);
 }
 
 /// As [`log`], on standard error.
 pub fn complain(line: impl Display) {
-    if takes_a_line(&io::stderr()) {
-        let _ = writeln!(io::stderr(), "{line}");
+    write_if_taken(&mut io::stderr().lock(), &line);
+}
+
+fn write_if_taken(stream: &mut (impl Write + AsFd), line: &impl Display) {
+    let mut line = line.to_string();
+    if let Some((end, _)) = line.char_indices().find(|(at, _)| *at >= 1024) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line.push('\n');
+    // One write(2), so that the lines of several processes do not mix.
+    if takes_a_line(stream) {
+        let _ = stream.write_all(line.as_bytes());
     }
 }
 

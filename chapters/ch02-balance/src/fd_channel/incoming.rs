@@ -20,6 +20,9 @@ pub enum Incoming {
     Refused(Value, OwnedFd),
     /// A handle message came without its descriptor. It was asked for again.
     Missing,
+    /// Something between the two channels, and nothing for the program. It is told, so that the
+    /// program can turn to others in between.
+    Internal,
 }
 
 /// A descriptor that has arrived. It is acknowledged: the sender's copy is closed, or soon will be.

@@ -10,9 +10,9 @@ use std::{
 };
 
 use ch01_fork_ipc::RecvError;
-use ch02_balance::poll_until;
+use ch02_balance::wait_for;
 use ch03_handles::{Delivery, Handle, HandleChannel};
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::poll::PollFlags;
 use serde_json::Value;
 use testkit::{Program, Running};
 
@@ -37,19 +37,17 @@ pub fn channels() -> (HandleChannel, HandleChannel) {
     (HandleChannel::new(one).expect("a channel"), HandleChannel::new(other).expect("a channel"))
 }
 
-/// The next that comes, be it an error. Blocks; `None` at the end of the channel.
+/// The next that comes and is the program's, be it an error. Blocks; `None` at the end of the channel.
 #[track_caller]
 pub fn try_next(channel: &mut HandleChannel) -> Result<Option<Delivery>, RecvError> {
     let until = Instant::now() + LONG;
     loop {
-        let _ = channel.pump();
         match channel.recv() {
+            Ok(Some(Delivery::Internal)) => {}
             Err(error) if error.would_block() => {
-                let mut events = PollFlags::POLLIN;
-                events.set(PollFlags::POLLOUT, channel.wants_write());
-                let mut polled = [PollFd::new(channel.as_fd(), events)];
-                let ready = poll(&mut polled, poll_until(Some(until))).expect("poll");
-                assert!(ready > 0, "nothing came through the channel in {LONG:?}");
+                let interest = channel.interest();
+                let ready = wait_for(channel, interest, Some(until)).expect("poll");
+                assert!(ready, "nothing came through the channel in {LONG:?}");
             }
             result => return result,
         }
@@ -96,7 +94,7 @@ pub fn read_all(mut stream: impl Read + AsFd) -> io::Result<String> {
     let mut text = Vec::new();
     let mut piece = [0; 4096];
     loop {
-        wait_for(&stream)?;
+        wait_to_read(&stream)?;
         match stream.read(&mut piece)? {
             0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
             read => text.extend_from_slice(&piece[..read]),
@@ -108,7 +106,7 @@ pub fn read_all(mut stream: impl Read + AsFd) -> io::Result<String> {
 pub fn ask(address: SocketAddr) -> io::Result<String> {
     let socket = udp();
     socket.send_to(b"hello", address)?;
-    wait_for(&socket)?;
+    wait_to_read(&socket)?;
     let mut answer = [0; 1500];
     let read = socket.recv(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
@@ -122,10 +120,7 @@ pub fn assert_connected(mut writer: impl Write, reader: impl Read + AsFd) {
     assert_eq!(read_all(reader).expect("it can be read"), "through");
 }
 
-fn wait_for(fd: &impl AsFd) -> io::Result<()> {
-    let until = poll_until(Some(Instant::now() + LONG));
-    match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], until)? {
-        0 => Err(io::ErrorKind::TimedOut.into()),
-        _ => Ok(()),
-    }
+fn wait_to_read(fd: &impl AsFd) -> io::Result<()> {
+    let ready = wait_for(fd, PollFlags::POLLIN, Some(Instant::now() + LONG))?;
+    if ready { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
 }

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use ch03_handles::Handle;
 use cli::complain;
 use serde_json::json;
 
-use super::{Handler, MAX_CONNECTIONS, Worker};
+use super::{Connection, Handler, MAX_CONNECTIONS, Worker};
 
 /// How long a worker may drain, after a panic or SIGTERM.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -13,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long it may drain when its parent is gone: nobody watches over it any more.
 const LIMIT_ALONE: Duration = Duration::from_secs(1);
 
-/// How long it may empty the listener's queue. Clients that come faster than they are accepted must
+/// How long it may empty the listener's backlog. Clients that come faster than they are accepted must
 /// not keep it from ending.
 const LAST_CALL: Duration = Duration::from_millis(100);
 
@@ -34,29 +35,27 @@ pub(super) struct Drain {
     /// It ends then, whoever is still connected.
     pub until: Instant,
     code: u8,
-    /// The listener's queue was emptied.
-    emptied: bool,
+    /// Until when it empties the backlog, if it does.
+    last_call: Option<Instant>,
 }
 
 impl<H: Handler> Worker<H> {
     /// Stops accepting. The first reason decides the exit code; to be told again changes nothing but
     /// a deadline that is nearer.
     pub(super) fn start_draining(&mut self, why: Why) {
-        let limit = if why == Why::ParentIsGone { LIMIT_ALONE } else { LIMIT };
-        let until = Instant::now() + limit;
-        let code = if why == Why::Panicked { 1 } else { 0 };
+        let now = Instant::now();
+        let until = now + if why == Why::ParentIsGone { LIMIT_ALONE } else { LIMIT };
         let first = self.drain.is_none();
-        let drain = self.drain.get_or_insert(Drain { until, code, emptied: false });
+        let code = if why == Why::Panicked { 1 } else { 0 };
+        let drain = self.drain.get_or_insert(Drain { until, code, last_call: None });
         drain.until = drain.until.min(until);
-        // After a panic, others take those who wait in the listener. When everybody ends, nobody
+        // After a panic, others take those who wait in the backlog. When all workers end, nobody
         // would: with the last copy of the listener, the kernel resets them all.
-        let empties =
-            why != Why::Panicked && !std::mem::replace(&mut drain.emptied, why != Why::Panicked);
+        if why != Why::Panicked {
+            drain.last_call.get_or_insert(now + LAST_CALL);
+        }
         if first {
             self.say_suicide();
-        }
-        if empties {
-            self.empty_queue();
         }
     }
 
@@ -69,23 +68,61 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Takes all who wait in the listener, and closes it.
-    fn empty_queue(&mut self) {
-        let end = Instant::now() + LAST_CALL;
-        while self.connections.len() < MAX_CONNECTIONS && Instant::now() < end {
-            let Some(mut connection) = self.accept() else { break };
-            connection.more = true;
-            self.connections.push(connection);
+    /// What there is to do in each turn of the loop, while this worker drains.
+    pub(super) fn go_on_draining(&mut self) {
+        let Some(drain) = &self.drain else { return };
+        if let Some(end) = drain.last_call {
+            self.empty_backlog(end);
         }
-        self.listener = None;
+        if self.parent_adopts {
+            self.give_back_idle();
+        }
+    }
+
+    /// Takes all who wait in the backlog, and closes the listener.
+    fn empty_backlog(&mut self, end: Instant) {
+        while self.connections.len() < MAX_CONNECTIONS && Instant::now() < end {
+            match self.accept() {
+                Some(mut connection) => {
+                    connection.more = true;
+                    self.connections.push(connection);
+                }
+                // No descriptor is free. Those whom we answer give theirs back.
+                None if self.accept_from.is_some() => return,
+                None => break,
+            }
+        }
+        if self.connections.len() < MAX_CONNECTIONS {
+            self.listener = None;
+        }
+    }
+
+    /// Gives the connections on which nothing is asked back to the parent: another worker gets them,
+    /// and their clients do not notice. Otherwise they would have to be cut off in the end, perhaps
+    /// just when a request is on its way.
+    fn give_back_idle(&mut self) {
+        let Some(channel) = &mut self.channel else { return };
+        for index in (0..self.connections.len()).rev() {
+            if !self.connections[index].is_idle() {
+                continue;
+            }
+            let stream = self.connections.swap_remove(index).into_stream();
+            let sent = channel.send_handle(json!({"act": "adopt"}), Handle::Tcp(stream));
+            if let Err(not_passed) = sent {
+                self.connections.extend(Connection::new(not_passed.fd.into()));
+                return;
+            }
+        }
     }
 
     /// The exit code, once nobody is connected or the time is up. To end earlier would cut off
     /// answers that are still on their way.
     pub(super) fn is_drained(&self) -> Option<u8> {
         let drain = self.drain.as_ref()?;
-        let unheard = self.channel.as_ref().is_some_and(|channel| channel.wants_write());
-        let done = self.connections.is_empty() && !unheard;
+        let under_way = |it: &ch03_handles::HandleChannel| it.wants_write() || it.awaits_answer();
+        let unheard = self.channel.as_ref().is_some_and(under_way);
+        let calls = drain.last_call.is_some() && self.listener.is_some();
+        let done = self.connections.is_empty() && !unheard && !calls;
         (done || Instant::now() >= drain.until).then_some(drain.code)
     }
 }

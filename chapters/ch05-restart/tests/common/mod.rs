@@ -9,6 +9,7 @@ pub mod worker;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use testkit::http::{Client, Response};
@@ -56,18 +57,30 @@ pub fn wait_until_full(server: &Running, workers: usize) {
 
 /// The workers that are ready, and neither ending nor gone: as the master's log says.
 pub fn serving(server: &Running) -> BTreeSet<i32> {
-    let mut serving = BTreeSet::new();
+    replay(server, "is").0
+}
+
+/// The most workers that were there at the same time, those that were about to end not counted.
+pub fn most_at_once(server: &Running) -> usize {
+    replay(server, "started").1
+}
+
+/// Goes through the master's log: who was there in the end, and how many there were at most. One
+/// comes with the word `comes`, and goes with its suicide or its end.
+fn replay(server: &Running, comes: &str) -> (BTreeSet<i32>, usize) {
+    let (mut there, mut most) = (BTreeSet::new(), 0);
     for line in server.stdout().split_inclusive('\n').filter(|line| line.ends_with('\n')) {
         let mut words = line.split_whitespace();
         let (Some("worker"), Some(pid)) = (words.next(), words.next()) else { continue };
         let Ok(pid) = pid.parse() else { continue };
         match words.next() {
-            Some("is") => drop(serving.insert(pid)),
-            Some("will" | "exited" | "was") => drop(serving.remove(&pid)),
+            Some(word) if word == comes => drop(there.insert(pid)),
+            Some("drains:" | "exited" | "was") => drop(there.remove(&pid)),
             _ => {}
         }
+        most = most.max(there.len());
     }
-    serving
+    (there, most)
 }
 
 /// The one worker of a server that has one.
@@ -95,9 +108,8 @@ pub fn signal(process: Process, signal: Signal) {
 pub fn accepted(server: &Running, bytes: &[u8]) -> Client {
     let worker = only_worker(server).pid;
     let before = fds(worker).len();
-    let mut client = connected(server, bytes);
+    let client = connected(server, bytes);
     eventually("the worker accepts", SOON, || fds(worker).len() > before);
-    client.send_raw(b"").expect("the connection stands");
     client
 }
 
@@ -136,8 +148,29 @@ pub fn keeping(server: &Running, clients: usize) -> Load {
 
 /// The memory that a process has in use, in KiB.
 pub fn memory(pid: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    let number =
+        status(pid, "VmRSS:").and_then(|value| value.split_whitespace().next()?.parse().ok());
     number.unwrap_or(0)
+}
+
+/// A line of `/proc/PID/status` (proc_pid_status(5)), without its name; `None` if the process is gone.
+pub fn status(pid: i32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(value.trim().to_owned())
+}
+
+/// Whether there is such a program. Where there is none, says so: the test has to return.
+pub fn installed(name: &str) -> bool {
+    let there =
+        Program::new("sh").args(["-c", "command -v \"$0\"", name]).output().status.success();
+    if !there {
+        skipped(&format!("no {name} found in PATH"));
+    }
+    there
+}
+
+/// Tells why a test returns early. Not `eprintln!`: the harness keeps that back when a test passes.
+pub fn skipped(why: &str) {
+    let _ = writeln!(io::stderr(), "skipped: {why}");
 }

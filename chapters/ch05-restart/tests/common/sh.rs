@@ -1,6 +1,6 @@
 //! Workers in a few lines of shell or Python, for `--exec`.
 
-use testkit::{Program, Running};
+use testkit::Running;
 
 /// Arguments for `--exec` that run `script`.
 pub fn sh(script: &str) -> [&str; 3] {
@@ -20,9 +20,10 @@ def take():
     for _, _, bytes in ancillary:
         fds.frombytes(bytes)
     say('{\"cmd\":\"NODE_HANDLE_ACK\"}')
-    return socket.socket(fileno=fds[0])
-def serve(listener):
+    listener = socket.socket(fileno=fds[0])
     listener.setblocking(True)
+    return listener
+def serve(listener):
     while True:
         client, _ = listener.accept()
         client.recv(65536)
@@ -31,20 +32,12 @@ def serve(listener):
         client.close()
 ";
 
-/// The whole Python program.
-pub fn python_program(script: &str) -> String {
-    format!("{PRELUDE}{script}")
-}
-
 /// A server whose workers run `script` in Python; `None`, with a word on standard error, where there
 /// is no Python.
 pub fn python_server(workers: usize, script: &str) -> Option<Running> {
-    let there = Program::new("sh").args(["-c", "command -v python3"]).output().status.success();
-    if !there {
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "skipped: no python3 found in PATH");
+    if !super::installed("python3") {
         return None;
     }
-    let program = python_program(script);
+    let program = format!("{PRELUDE}{script}");
     Some(super::server_of(workers, &["python3", "-c", &program]))
 }

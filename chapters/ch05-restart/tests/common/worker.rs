@@ -46,12 +46,9 @@ impl Alone {
     /// Blocks until the worker says something; `None` when it closes the channel.
     #[track_caller]
     pub fn next(&mut self) -> Option<Delivery> {
-        let next = try_eventually(SOON, || {
-            let _ = self.channel.pump();
-            match self.channel.recv() {
-                Err(error) if error.would_block() => None,
-                other => Some(other),
-            }
+        let next = try_eventually(SOON, || match self.channel.recv() {
+            Err(error) if error.would_block() => None,
+            other => Some(other),
         });
         let next = next.expect("the worker says something");
         next.unwrap_or_else(|error| panic!("what the worker says is no message: {error}"))

@@ -1,0 +1,168 @@
+//! A child: how it is started, what it is given, how it ends.
+
+mod common;
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    os::{fd::AsRawFd, unix::net::UnixStream},
+    process::{Command, Stdio},
+};
+
+use ch01_fork_ipc::{Channel, Child, Ended};
+use common::{LONG, message, patient};
+use nix::{errno::Errno, sys::signal::Signal, unistd};
+use serde_json::json;
+use testkit::{eventually, fds, temp_dir, zombies_of};
+
+/// Is killed and reaped when the test ends, however it ends.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill(Signal::SIGKILL);
+        let _ = self.0.wait();
+    }
+}
+
+fn spawn(program: &str, arguments: &[&str]) -> (Guarded, UnixStream) {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (child, stream) = Child::spawn(command).expect("it starts");
+    patient(&stream);
+    (Guarded(child), stream)
+}
+
+fn printed(child: &mut Guarded) -> String {
+    let mut text = String::new();
+    let stdout = child.0.stdout.as_mut().expect("it was piped");
+    stdout.read_to_string(&mut text).expect("UTF-8");
+    text
+}
+
+#[test]
+fn it_ends_by_itself_with_a_code() {
+    for code in [0, 1, 7, 255] {
+        let (mut child, _stream) = spawn("sh", &["-c", &format!("exit {code}")]);
+        assert_eq!(child.0.wait().expect("it is ours"), Ended::Exited(code));
+        assert_eq!(child.0.wait().expect("the answer is kept"), Ended::Exited(code), "once more");
+    }
+    assert_eq!(Ended::Exited(7).to_string(), "exited with code 7");
+}
+
+#[test]
+fn or_by_a_signal() {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGUSR1] {
+        let (mut child, _stream) = spawn("sleep", &["1000"]);
+        assert_eq!(child.0.try_wait().expect("it is ours"), None, "it runs");
+        child.0.kill(signal).expect("it is ours");
+        assert_eq!(child.0.wait().expect("it is ours"), Ended::Signaled(signal));
+    }
+    assert_eq!(Ended::Signaled(Signal::SIGTERM).to_string(), "was killed by SIGTERM");
+}
+
+/// A program that traps the signal ends by itself: a code, no signal.
+#[test]
+fn a_signal_only_asks() {
+    let (mut child, mut stream) = spawn(
+        "bash",
+        &[
+            "-c",
+            "trap 'exit 1' TERM; eval \"echo 7 >&$NODE_CHANNEL_FD; read line <&$NODE_CHANNEL_FD\"",
+        ],
+    );
+    assert_eq!(message(&mut Channel::new(&mut stream)), json!(7), "the trap is set");
+    child.0.kill(Signal::SIGTERM).expect("it is ours");
+    assert_eq!(child.0.wait().expect("it is ours"), Ended::Exited(1));
+}
+
+#[test]
+fn try_wait_does_not_block_and_leaves_no_zombie() {
+    let (mut child, stream) = spawn("cat", &["/dev/fd/0"]);
+    eventually("cat reads /dev/null and ends", LONG, || {
+        child.0.try_wait().expect("it is ours").is_some()
+    });
+    assert_eq!(child.0.try_wait().expect("the answer is kept"), Some(Ended::Exited(0)));
+    let pid = child.0.pid().as_raw();
+    assert!(!zombies_of(std::process::id() as i32).iter().any(|zombie| zombie.pid == pid));
+    drop(stream);
+}
+
+/// Its number may be another's by then: kill(2) would hit a stranger.
+#[test]
+fn one_that_was_waited_for_cannot_be_killed_any_more() {
+    let (mut child, _stream) = spawn("true", &[]);
+    child.0.wait().expect("it is ours");
+    let refused = child.0.kill(Signal::SIGKILL).expect_err("it is gone");
+    assert_eq!(refused.raw_os_error(), Some(Errno::ESRCH as i32));
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_an_error_of_spawn() {
+    let why = |path: &str| Child::spawn(Command::new(path)).expect_err("it cannot start").kind();
+    assert_eq!(why("/no/such/program"), ErrorKind::NotFound);
+    let dir = temp_dir();
+    let file = dir.write("not-executable", "#!/bin/sh\n");
+    assert_eq!(why(file.to_str().expect("UTF-8")), ErrorKind::PermissionDenied);
+    assert_eq!(why(dir.path().to_str().expect("UTF-8")), ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn it_is_given_the_three_standard_streams_its_channel_and_nothing_else() {
+    // What a careless parent was itself started with: open, and not close-on-exec.
+    let (reader, writer) = unistd::pipe().expect("a pipe");
+    let (other, _other_end) = UnixStream::pair().expect("a sibling's channel");
+    let stray = unistd::dup(&other).expect("a copy without close-on-exec");
+
+    let (child, _stream) = spawn("sleep", &["1000"]);
+    let open = fds(child.0.pid().as_raw());
+    let numbers: Vec<i32> = open.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers.len(), 4, "0, 1, 2 and the channel, but it holds {open:?}");
+    assert_eq!(numbers[..3], [0, 1, 2], "{open:?}");
+    assert!(open[3].1.starts_with("socket:"), "{open:?}");
+    let strays = [reader.as_raw_fd(), writer.as_raw_fd(), stray.as_raw_fd()];
+    let here = fds(std::process::id() as i32);
+    let named = |number: i32| here.iter().find(|(n, _)| *n == number).map(|(_, name)| name);
+    for number in strays {
+        let name = named(number).expect("it is open here");
+        assert!(!open.iter().any(|(_, theirs)| theirs == name), "{name} was inherited: {open:?}");
+    }
+}
+
+/// Two children at once: neither may hold the other's channel, or the other never sees its end.
+#[test]
+fn the_end_of_the_parent_s_side_is_seen_although_there_is_a_sibling() {
+    let script = "eval \"cat <&$NODE_CHANNEL_FD\"";
+    let (mut first, to_first) = spawn("bash", &["-c", script]);
+    let (_second, _to_second) = spawn("bash", &["-c", script]);
+    drop(to_first);
+    eventually("the first child sees the end of its channel", LONG, || {
+        first.0.try_wait().expect("it is ours").is_some()
+    });
+}
+
+#[test]
+fn node_s_two_variables_tell_it_where_the_channel_is() {
+    let (mut child, stream) = spawn(
+        "bash",
+        &[
+            "-c",
+            "echo \"$NODE_CHANNEL_SERIALIZATION_MODE\"; readlink /proc/$$/fd/$NODE_CHANNEL_FD; \
+             eval \"echo '{}' >&$NODE_CHANNEL_FD\"",
+        ],
+    );
+    let text = printed(&mut child);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "json");
+    assert!(lines[1].starts_with("socket:"), "{text}");
+    assert_eq!(message(&mut Channel::new(stream)), json!({}), "and it is this very channel");
+}
+
+#[test]
+fn when_it_ends_its_channel_ends() {
+    let (mut child, mut stream) = spawn("bash", &["-c", "eval \"echo 1 >&$NODE_CHANNEL_FD\""]);
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("to the end: nobody else holds its side");
+    assert_eq!(text, "1\n");
+    assert_eq!(child.0.wait().expect("it is ours"), Ended::Exited(0));
+    assert_eq!(stream.write(b"1\n").expect_err("nobody reads").kind(), ErrorKind::BrokenPipe);
+}

@@ -1,0 +1,145 @@
+//! What `watch` prints of each kind of child: these lines, in this order, to the letter.
+
+mod common;
+
+use common::{
+    DISCONNECT, LEAVES_ITS_OUTPUT, LEAVES_THE_CHANNEL, LONG, SPAWN, assert_events, bash,
+    events_with_a_grandchild, exited, killed, masked, message, watch,
+};
+use testkit::{Signal, temp_dir};
+
+#[test]
+fn a_child_that_says_something_and_ends() {
+    let output = watch(&[], bash("say '\"hi\"'")).output();
+    let [exit, close] = exited(0);
+    assert_events(&output, [SPAWN, &message("\"hi\""), DISCONNECT, &exit, &close]);
+    assert_eq!(output.stderr, "");
+}
+
+#[test]
+fn a_child_that_ends_with_a_code() {
+    for code in [0, 1, 7, 255] {
+        let output = watch(&[], bash(&format!("exit {code}"))).output();
+        let [exit, close] = exited(code);
+        assert_events(&output, [SPAWN, DISCONNECT, &exit, &close]);
+    }
+}
+
+#[test]
+fn a_child_that_is_killed() {
+    for signal in ["SIGTERM", "SIGKILL", "SIGUSR1", "SIGHUP"] {
+        let output = watch(&["--kill", signal], bash("say 1; read -r x <&$fd")).output();
+        let [exit, close] = killed(signal);
+        assert_events(&output, [SPAWN, &message("1"), DISCONNECT, &exit, &close]);
+    }
+}
+
+#[test]
+fn a_child_that_traps_the_signal() {
+    let script = "trap 'exit 1' TERM; say '\"ready\"'; while :; do sleep 0.01; done";
+    let output = watch(&["--kill", "SIGTERM"], bash(script)).output();
+    let [exit, close] = exited(1);
+    assert_events(&output, [SPAWN, &message("\"ready\""), DISCONNECT, &exit, &close]);
+}
+
+#[test]
+fn a_child_that_kills_itself() {
+    for signal in ["SIGTERM", "SIGKILL", "SIGINT"] {
+        let script = format!("trap - INT; kill -{} $$; sleep 1000", &signal[3..]);
+        let output = watch(&[], bash(&script)).output();
+        let [exit, close] = killed(signal);
+        assert_events(&output, [SPAWN, DISCONNECT, &exit, &close]);
+    }
+}
+
+/// nix has no name for these signals. The child has ended all the same, and was waited for.
+#[test]
+fn a_child_that_a_real_time_signal_ends_has_an_exit_too() {
+    let output = watch(&[], bash("kill -34 $$; sleep 1000")).output();
+    let names = output.json_lines().into_iter().map(|event| event["event"].clone());
+    let names: Vec<_> = names.collect();
+    assert_eq!(names, ["spawn", "disconnect", "exit", "close"], "{}", output.stdout);
+}
+
+#[test]
+fn a_program_that_cannot_be_started() {
+    let dir = temp_dir();
+    let file = dir.write("file", "no program").display().to_string();
+    let missing = dir.path().join("missing").display().to_string();
+    for (program, code, reason, number) in [
+        (missing, "ENOENT", "No such file or directory", -2),
+        (file, "EACCES", "Permission denied", -13),
+    ] {
+        let output = watch(&[], [&program]).output();
+        let message = format!("cannot start {program}: {reason}");
+        let error = format!(r#"{{"event":"error","code":"{code}","message":"{message}"}}"#);
+        let [_, close] = exited(number);
+        assert_events(&output, [&error, DISCONNECT, &close]);
+    }
+}
+
+#[test]
+fn a_channel_that_the_parent_closes() {
+    let wait = "read -r x <&$fd; exit 4";
+    let [exit, close] = exited(4);
+    let output = watch(&["--disconnect"], bash(&format!("say 1; {wait}"))).output();
+    assert_events(&output, [SPAWN, &message("1"), DISCONNECT, &exit, &close]);
+    let output = watch(&["--disconnect", "--after", "50"], bash(wait)).output();
+    assert_events(&output, [SPAWN, DISCONNECT, &exit, &close]);
+    // With --after, a message is not what it waits for.
+    let kill = ["--kill", "KILL", "--after", "300"];
+    let script = "say 1; read -t 0.01 -r x <&$fd; say 2; read -r x <&$fd";
+    let output = watch(&kill, bash(script)).output();
+    let [exit, close] = killed("SIGKILL");
+    let [one, two] = ["1", "2"].map(message);
+    assert_events(&output, [SPAWN, &one, &two, DISCONNECT, &exit, &close]);
+}
+
+#[test]
+fn a_child_that_closes_the_channel_and_lives_on() {
+    let running = watch(&[], bash("eval \"exec $fd>&-\"; read -r x; exit 4"));
+    let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+    let running = running.stdin(reader).start();
+    running.wait_for_line("disconnect");
+    assert_eq!(masked(&running.stdout()), [SPAWN, DISCONNECT], "it lives");
+    drop(writer);
+    assert!(running.wait(LONG).success());
+    let [exit, close] = exited(4);
+    running.wait_for_line("close");
+    assert_eq!(masked(&running.stdout()), [SPAWN, DISCONNECT, &exit, &close]);
+}
+
+#[test]
+fn output_goes_to_standard_error_and_close_waits_for_all_of_it() {
+    let script = "head -c 1000000 /dev/zero | tr '\\0' x; echo y >&2; exit 3";
+    let output = watch(&[], bash(script)).output();
+    let [exit, close] = exited(3);
+    assert_events(&output, [SPAWN, DISCONNECT, &exit, &close]);
+    assert_eq!(output.stderr.matches('x').count(), 1_000_000, "all that the child has printed");
+    assert_eq!(output.stderr.matches('y').count(), 1);
+}
+
+#[test]
+fn exit_comes_at_once_and_close_when_a_grandchild_lets_go() {
+    let [exit, close] = exited(5);
+    let seen = events_with_a_grandchild(watch(&[], bash(LEAVES_ITS_OUTPUT)));
+    assert_eq!(seen, [SPAWN, DISCONNECT, &exit, &close]);
+    let seen = events_with_a_grandchild(watch(&[], bash(LEAVES_THE_CHANNEL)));
+    assert_eq!(seen, [SPAWN, &exit, DISCONNECT, &close], "disconnect is not guessed");
+}
+
+#[test]
+fn a_stopped_child_has_no_event() {
+    let script = "say 1; kill -STOP $$; say 2; exit 6";
+    let running = watch(&[], bash(script)).start();
+    running.wait_for_line(&message("1"));
+    let child = running.children()[0];
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", child.pid)).unwrap_or_default();
+    testkit::eventually("it is stopped", LONG, || stat().contains(") T "));
+    assert!(child.signal(Signal::SIGCONT));
+    assert!(running.wait(LONG).success());
+    running.wait_for_line("close");
+    let [exit, close] = exited(6);
+    let [one, two] = ["1", "2"].map(message);
+    assert_eq!(masked(&running.stdout()), [SPAWN, &one, &two, DISCONNECT, &exit, &close]);
+}
