@@ -16,7 +16,7 @@ use nix::{
     libc,
     sys::{
         signal::{Signal, kill},
-        wait::{WaitPidFlag, WaitStatus, waitpid},
+        wait::WaitPidFlag,
     },
     unistd::{ForkResult, Pid, fork, getpid, getppid},
 };
@@ -42,6 +42,8 @@ pub enum Ended {
     Exited(i32),
     /// By a signal that it did not handle.
     Signaled(Signal),
+    /// By a real-time signal, of which there are only numbers (signal(7)). Linux.
+    RealTime(i32),
 }
 
 impl Child {
@@ -118,7 +120,7 @@ impl Child {
     /// `ECHILD`, where someone else has waited for it.
     pub fn wait(&mut self) -> io::Result<Ended> {
         loop {
-            if let Some(ended) = self.wait_for(WaitPidFlag::empty())? {
+            if let Some(ended) = self.waitpid(WaitPidFlag::empty())? {
                 return Ok(ended);
             }
         }
@@ -129,7 +131,7 @@ impl Child {
     /// # Errors
     /// As [`wait`](Child::wait).
     pub fn try_wait(&mut self) -> io::Result<Option<Ended>> {
-        self.wait_for(WaitPidFlag::WNOHANG)
+        self.waitpid(WaitPidFlag::WNOHANG)
     }
 
     /// Sends it a signal, like Node's `child.kill()`. The signal asks; only SIGKILL is never
@@ -147,17 +149,41 @@ impl Child {
 
     /// waitpid(2) for this child alone: with -1 it would also take the children of others in this
     /// process, such as a library's.
-    fn wait_for(&mut self, how: WaitPidFlag) -> io::Result<Option<Ended>> {
+    fn waitpid(&mut self, how: WaitPidFlag) -> io::Result<Option<Ended>> {
         while self.ended.is_none() {
-            self.ended = match waitpid(self.pid, Some(how)) {
-                Ok(WaitStatus::Exited(_, code)) => Some(Ended::Exited(code)),
-                Ok(WaitStatus::Signaled(_, signal, _)) => Some(Ended::Signaled(signal)),
-                Ok(_) => return Ok(None),
-                Err(Errno::EINTR) => continue,
+            let mut status = 0;
+            // SAFETY: it writes one number, to `status`. nix's own waitpid knows no real-time signals:
+            // it would reap the child and then say EINVAL.
+            let pid = unsafe { libc::waitpid(self.pid.as_raw(), &raw mut status, how.bits()) };
+            match Errno::result(pid) {
+                Ok(0) => return Ok(None),
+                Ok(_) if libc::WIFEXITED(status) => {
+                    self.ended = Some(Ended::Exited(libc::WEXITSTATUS(status)));
+                }
+                Ok(_) => self.ended = Some(Ended::signaled(libc::WTERMSIG(status))),
+                Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
-            };
+            }
         }
         Ok(self.ended)
+    }
+}
+
+impl Ended {
+    fn signaled(number: i32) -> Ended {
+        match Signal::try_from(number) {
+            Ok(signal) => Ended::Signaled(signal),
+            Err(_) => Ended::RealTime(number),
+        }
+    }
+
+    /// Node's `signal`: the name of the signal that ended it; `None`, if none did.
+    pub fn signal(self) -> Option<String> {
+        match self {
+            Ended::Exited(_) => None,
+            Ended::Signaled(signal) => Some(signal.as_str().to_owned()),
+            Ended::RealTime(number) => Some(format!("SIGRTMIN+{}", number - libc::SIGRTMIN())),
+        }
     }
 }
 
@@ -166,6 +192,7 @@ impl fmt::Display for Ended {
         match self {
             Ended::Exited(code) => write!(f, "exited with code {code}"),
             Ended::Signaled(signal) => write!(f, "was killed by {signal}"),
+            Ended::RealTime(number) => write!(f, "was killed by signal {number}"),
         }
     }
 }

@@ -9,7 +9,6 @@ use std::{
         fd::AsFd,
         unix::net::{UnixListener, UnixStream},
     },
-    path::PathBuf,
     process::{self, ExitCode},
     time::{Duration, Instant},
 };
@@ -46,7 +45,11 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         say(format_args!("{:13} and through it: {}", "", heard.trim_end()));
         ensure!(report["message"] == name, "{name}: the child names it {}", report["message"]);
         let speaker = format!("{} speaks through ", child.pid());
-        ensure!(heard.starts_with(&speaker), "{name}: expected '{speaker}…', heard '{heard}'");
+        ensure!(
+            heard.starts_with(&speaker),
+            "{name}: expected '{speaker}…', heard '{}'",
+            heard.trim_end()
+        );
     }
 
     drop(channel);
@@ -65,8 +68,7 @@ fn stops() -> io::Result<Vec<Stop>> {
     let (pipe, pipe_peer) = UnixStream::pair()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
-    let path = TemporaryPath::new();
-    let unix_listener = UnixListener::bind(&path.0)?;
+    let (unix_listener, unix_client) = unix_pair()?;
     let (udp, udp_peer) = udp_pair()?;
     let (bare_udp, bare_udp_peer) = udp_pair()?;
     Ok(vec![
@@ -77,11 +79,7 @@ fn stops() -> io::Result<Vec<Stop>> {
             Box::new(move || read(TcpStream::connect(address)?)),
         ),
         ("Unix stream", Handle::Unix(unix), Box::new(|| read(unix_peer))),
-        (
-            "Unix listener",
-            Handle::UnixListener(unix_listener),
-            Box::new(move || read(UnixStream::connect(&path.0)?)),
-        ),
+        ("Unix listener", Handle::UnixListener(unix_listener), Box::new(|| read(unix_client))),
         ("UDP socket", Handle::Udp(udp), Box::new(|| ask(udp_peer))),
         ("bare TCP", Handle::Native(bare_tcp.into()), Box::new(|| read(bare_tcp_peer))),
         ("bare pipe", Handle::Native(pipe.into()), Box::new(|| read(pipe_peer))),
@@ -93,6 +91,18 @@ fn tcp_pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let client = TcpStream::connect(listener.local_addr()?)?;
     Ok((listener.accept()?.0, client))
+}
+
+/// A listener, and a client that waits in its backlog. It has a name in the file system for so long
+/// only.
+fn unix_pair() -> io::Result<(UnixListener, UnixStream)> {
+    let path = env::temp_dir().join(format!("ch03-handles-{}.sock", process::id()));
+    // One that was killed at this very moment may have left it.
+    let _ = fs::remove_file(&path);
+    let listener = UnixListener::bind(&path)?;
+    let client = UnixStream::connect(&path);
+    fs::remove_file(&path)?;
+    Ok((listener, client?))
 }
 
 fn udp_pair() -> io::Result<(UdpSocket, UdpSocket)> {
@@ -141,20 +151,5 @@ fn expect(fd: &impl AsFd) -> io::Result<()> {
     match wait_for(fd, PollFlags::POLLIN, Some(Instant::now() + PATIENCE))? {
         true => Ok(()),
         false => Err(io::ErrorKind::TimedOut.into()),
-    }
-}
-
-/// A name in the file system that is removed again.
-struct TemporaryPath(PathBuf);
-
-impl TemporaryPath {
-    fn new() -> TemporaryPath {
-        TemporaryPath(env::temp_dir().join(format!("ch03-handles-{}.sock", process::id())))
-    }
-}
-
-impl Drop for TemporaryPath {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
     }
 }

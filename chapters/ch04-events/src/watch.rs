@@ -114,10 +114,11 @@ pub fn json(event: &Event, children: &Children) -> Option<Value> {
 
 /// A code or a signal, never both. A child that was never started has the error's number, negative.
 fn ended_json(event: &str, outcome: Outcome) -> Value {
-    let (code, signal) = match outcome {
-        Ok(Ended::Exited(code)) => (Some(code), None),
-        Ok(Ended::Signaled(signal)) => (None, Some(signal.as_str())),
-        Err(errno) => (Some(-(errno as i32)), None),
+    let code = match outcome {
+        Ok(Ended::Exited(code)) => Some(code),
+        Ok(_) => None,
+        Err(errno) => Some(-(errno as i32)),
     };
+    let signal = outcome.ok().and_then(Ended::signal);
     json!({"event": event, "code": code, "signal": signal})
 }
