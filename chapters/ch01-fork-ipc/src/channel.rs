@@ -96,9 +96,10 @@ impl<S: Read> Channel<S> {
     ///
     /// # Errors
     /// - [`RecvError::Io`] with [`ErrorKind::WouldBlock`]: nothing whole has arrived on a
-    ///   non-blocking stream; half a line is kept. Only then may you wait in poll(2): messages that
-    ///   have arrived together are held here, where poll does not see them.
-    /// - [`RecvError::Json`]: one line was no JSON. The next call goes on behind it.
+    ///   non-blocking stream; half a line is kept. Wait in poll(2) only after this: several messages
+    ///   may have arrived in one read, and poll(2) does not see those that are held here.
+    /// - [`RecvError::Json`]: one line is not JSON. It is skipped; the next call reads the line after
+    ///   it.
     /// - [`RecvError::TooLong`] and [`RecvError::HalfLine`]: nothing more can be made of this
     ///   stream. Drop the channel.
     pub fn recv(&mut self) -> Result<Option<Value>, RecvError> {
@@ -161,7 +162,8 @@ impl<S: Read> Channel<S> {
 }
 
 impl<S: Write> Channel<S> {
-    /// Queues `message` and writes what the stream takes. Like Node's `process.send()`.
+    /// Queues `message` and writes what the stream takes: on a blocking stream, it blocks until all of
+    /// it is written. Like Node's `process.send()`.
     ///
     /// `Ok` does not mean that the other side has read it, or ever will.
     ///

@@ -58,6 +58,7 @@ impl Child {
     /// Those of socketpair(2), fork(2) and execve(2): `NotFound` where there is no such program,
     /// `WouldBlock` (`EAGAIN`) where the system allows no further process.
     pub fn spawn(mut command: Command) -> io::Result<(Child, UnixStream)> {
+        // socketpair(2): our end of the channel, and the child's.
         let (ours, theirs) = UnixStream::pair()?;
         let number = theirs.as_raw_fd();
         let parent = getpid();
@@ -134,8 +135,8 @@ impl Child {
         self.waitpid(WaitPidFlag::WNOHANG)
     }
 
-    /// Sends it a signal, like Node's `child.kill()`. The signal asks; only SIGKILL is never
-    /// refused.
+    /// Sends it a signal, like Node's `child.kill()`. The child may handle or ignore any but SIGKILL
+    /// and SIGSTOP (signal(7)).
     ///
     /// # Errors
     /// `ESRCH` if the child has been waited for: its number may be another's by now. `EPERM` if it
@@ -182,7 +183,7 @@ impl Ended {
         match self {
             Ended::Exited(_) => None,
             Ended::Signaled(signal) => Some(signal.as_str().to_owned()),
-            Ended::RealTime(number) => Some(format!("SIGRTMIN+{}", number - libc::SIGRTMIN())),
+            Ended::RealTime(number) => Some(format!("SIG{number}")),
         }
     }
 }

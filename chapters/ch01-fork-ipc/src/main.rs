@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use ch01_fork_ipc::{Channel, Child, RecvError, is_internal, parent};
+use ch01_fork_ipc::{Channel, Child, RecvError, inherited_channel, is_internal};
 use cli::{Arguments, Options, say};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -25,9 +25,10 @@ Usage: ch01-fork-ipc [--exec PROGRAM ARG...]
 ";
 
 /// How long a greeted child may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
+    // The command line, which all chapters share, is in `chapters/cli`.
     cli::run(USAGE, |mut arguments| {
         let mut options = Options::new(&["--exec"]);
         while let Some(word) = arguments.word()? {
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
 
 /// The parent.
 fn two_children(options: &Options) -> anyhow::Result<ExitCode> {
-    say(format_args!("parent {}: the parent of two", process::id()));
+    say(format_args!("parent {}: starting two children", process::id()));
     // SAFETY: this process has one thread, and `echo` owns nothing but its stream.
     let forked = unsafe { Child::fork(|stream| exit_code(echo(stream))) };
     let forked = forked.context("cannot fork")?;
@@ -60,7 +61,7 @@ fn two_children(options: &Options) -> anyhow::Result<ExitCode> {
 fn greet(how: &str, mut child: Child, stream: UnixStream) -> anyhow::Result<()> {
     let me = format!("parent {}", process::id());
     let pid = child.pid();
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     let mut channel = Channel::new(stream);
 
     let greeting = json!({"hello": format!("child {pid}"), "made by": how});
@@ -92,7 +93,7 @@ fn answer(channel: &mut Channel<UnixStream>) -> anyhow::Result<Value> {
             Ok(Some(message)) => return Ok(message),
             Ok(None) => return Err(anyhow!("it closed the channel without an answer")),
             Err(error) if error.would_block() => {
-                return Err(anyhow!("no answer in {} seconds", PATIENCE.as_secs()));
+                return Err(anyhow!("no answer in {} seconds", ANSWER_TIMEOUT.as_secs()));
             }
             Err(error) => return Err(error.into()),
         }
@@ -103,7 +104,7 @@ fn answer(channel: &mut Channel<UnixStream>) -> anyhow::Result<Value> {
 fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.worker_name()?;
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
-    let stream = unsafe { parent() }?;
+    let stream = unsafe { inherited_channel() }?;
     echo(stream)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ use std::{
     io::{self, ErrorKind},
 };
 
+use cli::reason;
 use serde_json::Value;
 
 /// The longest message, in bytes, its newline not counted: 16 MiB.
@@ -73,7 +74,7 @@ impl RecvError {
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RecvError::Io(error) => write!(f, "cannot read from the channel: {error}"),
+            RecvError::Io(error) => write!(f, "cannot read from the channel: {}", reason(error)),
             RecvError::Json(error) => write!(f, "a line on the channel is not JSON: {error}"),
             RecvError::TooLong => f.write_str("a line on the channel is longer than 16 MiB"),
             RecvError::HalfLine => f.write_str("the channel ended in the middle of a line"),
@@ -97,8 +98,8 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SendError::Io(error) => write!(f, "cannot write to the channel: {error}"),
-            SendError::TooLong => f.write_str("a message may have 16 MiB at most"),
+            SendError::Io(error) => write!(f, "cannot write to the channel: {}", reason(error)),
+            SendError::TooLong => f.write_str("the message is longer than 16 MiB"),
             SendError::Full => f.write_str("the channel is full: the other side does not read"),
         }
     }

@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use ch01_fork_ipc::{Channel, MAX_MESSAGE, parent};
+use ch01_fork_ipc::{Channel, MAX_MESSAGE, inherited_channel};
 use common::{LONG, message, patient, pour, program};
 use serde_json::{Value, json};
 use testkit::{Program, Running, eventually};
@@ -155,7 +155,7 @@ fn another_serialization_is_refused() {
 #[ignore = "the test below runs it"]
 fn a_child_with_a_child_of_its_own() {
     // SAFETY: see above; and the descriptor in NODE_CHANNEL_FD is ours alone.
-    let stream = unsafe { parent() }.expect("a channel");
+    let stream = unsafe { inherited_channel() }.expect("a channel");
     let output = Command::new("env").output().expect("env runs");
     let environment = String::from_utf8_lossy(&output.stdout).into_owned();
     let open = Command::new("ls").arg("/proc/self/fd").output().expect("ls runs");

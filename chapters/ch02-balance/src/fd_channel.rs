@@ -9,6 +9,7 @@
 mod incoming;
 mod open_sockets;
 mod protocol;
+mod receive;
 
 use std::{
     collections::VecDeque,
@@ -20,7 +21,7 @@ use std::{
     sync::Arc,
 };
 
-use ch01_fork_ipc::{Channel, Line, MAX_MESSAGE, RecvError, SendError, is_internal};
+use ch01_fork_ipc::{Channel, Line, MAX_MESSAGE, RecvError, SendError};
 use nix::poll::PollFlags;
 use serde_json::{Map, Value, json};
 
@@ -31,12 +32,6 @@ use open_sockets::OpenSockets;
 
 /// What may wait here to be sent, besides the bytes of it (16 MiB).
 const MAX_QUEUE: usize = 4096;
-
-/// Messages that may wait here for an answer to be on its way, before reading pauses.
-const MAX_INBOX: usize = 256;
-
-/// Answers that may wait until the other side takes them, before reading pauses.
-const MAX_REPLIES: usize = 1024;
 
 /// A channel for messages and descriptors that speaks what Node's `child_process` speaks. It never
 /// blocks.
@@ -58,6 +53,8 @@ pub struct FdChannel {
     inbox: VecDeque<Arrived>,
     /// Answers of ours that have not left: what [`Channel::flushed`] is once they have.
     replies: VecDeque<u64>,
+    /// See [`FdChannel::is_stalled`].
+    stalled: bool,
     open: OpenSockets,
 }
 
@@ -105,6 +102,7 @@ impl FdChannel {
             under_way: VecDeque::new(),
             inbox: VecDeque::new(),
             replies: VecDeque::new(),
+            stalled: false,
             open: OpenSockets::default(),
         })
     }
@@ -135,7 +133,7 @@ impl FdChannel {
         fd: OwnedFd,
     ) -> Result<(), NotPassed> {
         let mut envelope = json!({"cmd": "NODE_HANDLE", "type": kind, "msg": message});
-        envelope.as_object_mut().expect("it is one").extend(fields);
+        envelope.as_object_mut().expect("an object: json! has made it").extend(fields);
         let line = Line::new(&envelope);
         match line.and_then(|line| self.check_room().map(|()| line)) {
             Ok(line) => self.enqueue(line, Some(Sending { fd: Arc::new(fd), tries: 0, end: 0 })),
@@ -156,12 +154,20 @@ impl FdChannel {
         self.channel.unsent() > 0
     }
 
+    /// Whether sending has failed although the other side is there, and there is room: call
+    /// [`recv`](FdChannel::recv) again after a while. poll(2) cannot tell when.
+    ///
+    /// With too many descriptors under way for one user, sendmsg(2) says `ETOOMANYREFS` (unix(7)).
+    pub fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
     /// What to wait for in poll(2). Then [`recv`](FdChannel::recv) until it says `WouldBlock`: it
     /// also writes what may leave.
     pub fn interest(&self) -> PollFlags {
         let mut events = PollFlags::empty();
         events.set(PollFlags::POLLIN, self.reads());
-        events.set(PollFlags::POLLOUT, self.wants_write());
+        events.set(PollFlags::POLLOUT, self.wants_write() && !self.stalled);
         events
     }
 
@@ -184,7 +190,7 @@ impl FdChannel {
             self.reply(&answer);
         }
         // A descriptor goes with the next byte that is written: so nothing may be before it.
-        while self.channel.flush()? && self.under_way.len() < self.window {
+        while self.flush()? && self.under_way.len() < self.window {
             let Some((line, sending)) = self.queue.pop_front() else { break };
             self.queued_bytes -= line.len();
             self.channel.enqueue(&line);
@@ -197,41 +203,6 @@ impl FdChannel {
         Ok(())
     }
 
-    /// The next that came in. `Ok(None)` at the end of the stream. Never blocks.
-    ///
-    /// A handle is acknowledged before it is returned, and the kernel has the answer by then. So if
-    /// this process dies with it, its sender knows that it must not be answered by another.
-    ///
-    /// # Errors
-    /// As [`Channel::recv`]. Wait in poll(2) only after `WouldBlock`.
-    pub fn recv(&mut self) -> Result<Option<Incoming>, RecvError> {
-        // A broken channel shows below, after all that it still holds.
-        let _ = self.pump();
-        let flushed = self.channel.flushed();
-        self.replies.retain(|end| *end > flushed);
-        while !self.is_released() && self.reads() {
-            match self.channel.recv() {
-                Ok(Some(message)) if is_internal(&message) => {
-                    if let Some(incoming) = self.internal(message) {
-                        return Ok(Some(incoming));
-                    }
-                }
-                Ok(Some(message)) => self.arrived(Ok(Incoming::Message(message))),
-                Err(error @ RecvError::Json(_)) => self.not_json(error),
-                // Nothing more to read: the acknowledgements leave now, all in one write.
-                Err(error) if error.would_block() => break,
-                // The other side is gone. What it gave is ours, acknowledged or not.
-                _ if !self.inbox.is_empty() => return self.take(),
-                end => return end.map(|_| None),
-            }
-        }
-        let gone = self.channel.flush().is_err_and(|error| is_gone(&error));
-        if self.is_released() || (gone && !self.inbox.is_empty()) {
-            return self.take();
-        }
-        Err(RecvError::Io(ErrorKind::WouldBlock.into()))
-    }
-
     /// Ends the channel, and gives back what the other side has never acknowledged, each with its
     /// message: the oldest first.
     pub fn into_unacknowledged(self) -> Vec<(Value, OwnedFd)> {
@@ -241,34 +212,10 @@ impl FdChannel {
         under_way.into_iter().chain(queued).map(into_message_and_fd).collect()
     }
 
-    /// Whether the oldest of what has come may be returned: the kernel has its acknowledgement.
-    fn is_released(&self) -> bool {
-        self.inbox.front().is_some_and(|it| it.ack_end <= self.channel.flushed())
-    }
-
-    /// Whether more is read now. Not while the other side takes none of our answers: it could make us
-    /// keep more and more of them.
-    fn reads(&self) -> bool {
-        self.inbox.len() < MAX_INBOX && self.replies.len() < MAX_REPLIES
-    }
-
-    /// Something has come that needs no acknowledgement.
-    fn arrived(&mut self, item: Result<Incoming, RecvError>) {
-        self.inbox.push_back(Arrived { ack_end: 0, item });
-    }
-
-    /// A line that is not JSON. A sender that has put a descriptor beside it waits for an answer.
-    fn not_json(&mut self, error: RecvError) {
-        let line = self.channel.last_line();
-        if self.channel.stream_mut().discard_fd(&line) {
-            self.reply(&json!({"cmd": "NODE_HANDLE_NACK"}));
-        }
-        self.arrived(Err(error));
-    }
-
-    /// Takes the oldest of what has come.
-    fn take(&mut self) -> Result<Option<Incoming>, RecvError> {
-        self.inbox.pop_front().map(|it| it.item).transpose()
+    fn flush(&mut self) -> io::Result<bool> {
+        let flushed = self.channel.flush();
+        self.stalled = flushed.as_ref().is_err_and(|error| !is_gone(error));
+        flushed
     }
 
     fn check_room(&self) -> Result<(), SendError> {

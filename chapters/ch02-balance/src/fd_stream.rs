@@ -1,4 +1,7 @@
 //! A Unix stream whose bytes can have a descriptor with them.
+//!
+//! sendmsg(2) can carry *ancillary data* beside the bytes (cmsg(3)). With `SCM_RIGHTS` that is a list
+//! of descriptors, and the kernel opens new ones in the receiver for the same open files.
 
 use std::{
     collections::VecDeque,
@@ -79,8 +82,8 @@ impl FdStream {
         self.arrived.len() < before
     }
 
-    /// Sends `fd` with the next byte that is written. You may close it once that has left; here it
-    /// stays open for as long.
+    /// Sends `fd` with the next byte that is written, and keeps it open until then. It is an [`Arc`]
+    /// because its sender keeps it too, until it is acknowledged.
     pub fn attach(&mut self, fd: Arc<OwnedFd>) {
         self.attached = Some(fd);
     }

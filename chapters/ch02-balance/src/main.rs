@@ -6,9 +6,9 @@ mod worker;
 
 use std::{ffi::OsStr, process::ExitCode};
 
-use ch01_fork_ipc::{leave_signals_to_parent, parent, sigterm_ends};
+use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent, sigterm_ends};
 use ch02_balance::FdChannel;
-use cli::{Arguments, Options};
+use cli::{Arguments, Options, log};
 use parent::Balancer;
 use worker::Worker;
 
@@ -44,11 +44,14 @@ fn main() -> ExitCode {
 /// The parent. It ends when it is told to, by a signal; its children see that and follow.
 fn balance(options: &Options) -> anyhow::Result<ExitCode> {
     let listener = options.listen()?;
+    if let Ok(address) = listener.local_addr() {
+        // The reply has no header: that is HTTP as it was before 1.0.
+        log(format_args!("ask it with: curl --http0.9 http://{address}"));
+    }
     let command = |name: &OsStr| {
-        options.worker().map(|mut command| {
-            command.arg(name);
-            command
-        })
+        let mut command = options.worker()?;
+        command.arg(name);
+        Ok(command)
     };
     Balancer::start(listener, ["normal", "special"], &command)?.run()
 }
@@ -57,7 +60,7 @@ fn balance(options: &Options) -> anyhow::Result<ExitCode> {
 fn answer(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.worker_name()?.unwrap_or("no".to_owned());
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
-    let stream = unsafe { parent() }?;
+    let stream = unsafe { inherited_channel() }?;
     leave_signals_to_parent()?;
     sigterm_ends(&stream)?;
     Worker::new(&name, FdChannel::new(stream)?).run()?;

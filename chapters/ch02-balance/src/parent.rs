@@ -29,9 +29,9 @@ pub struct Balancer<'a> {
     listener: TcpListener,
     places: [Place<'a>; 2],
     turn: RoundRobin,
-    /// Connections that a child did not acknowledge before it was gone. They go to another.
-    orphans: VecDeque<(Value, OwnedFd)>,
-    /// Something has run out, here or in a child: nothing is accepted or sent before then.
+    /// Connections that came back: a child had not acknowledged them. They go to another.
+    returned: VecDeque<(Value, OwnedFd)>,
+    /// Descriptors have run out, here or in a child: nothing is accepted or sent before then.
     pause_until: Option<Instant>,
 }
 
@@ -47,8 +47,8 @@ impl Balancer<'_> {
         for place in &mut places {
             place.fill()?;
         }
-        let (turn, orphans) = (RoundRobin::default(), VecDeque::new());
-        Ok(Balancer { listener, places, turn, orphans, pause_until: None })
+        let (turn, returned) = (RoundRobin::default(), VecDeque::new());
+        Ok(Balancer { listener, places, turn, returned, pause_until: None })
     }
 
     /// Hands out connections until a signal ends this process.
@@ -56,15 +56,15 @@ impl Balancer<'_> {
         loop {
             let connections = self.wait().context("cannot wait for connections")?;
             for place in &mut self.places {
-                let returned = place.tend();
-                if returned.refused {
+                let back = place.tend();
+                if back.refused {
                     self.pause_until = Some(Instant::now() + ACCEPT_PAUSE);
                 }
-                self.orphans.extend(returned.connections);
+                self.returned.extend(back.connections);
             }
             self.pause_until.take_if(|until| *until <= Instant::now());
             if self.pause_until.is_none() {
-                self.place_orphans();
+                self.place_returned();
                 if connections {
                     self.accept();
                 }
@@ -109,9 +109,9 @@ impl Balancer<'_> {
         }
     }
 
-    fn place_orphans(&mut self) {
+    fn place_returned(&mut self) {
         while self.places.iter().any(Place::has_room) {
-            let Some((message, connection)) = self.orphans.pop_front() else { return };
+            let Some((message, connection)) = self.returned.pop_front() else { return };
             self.give(message, connection);
         }
     }
@@ -120,13 +120,13 @@ impl Balancer<'_> {
     fn give(&mut self, message: Value, connection: OwnedFd) {
         let turn = self.turn.pick(self.places.len(), |index| self.places[index].has_room());
         match turn {
-            Some(index) => self.orphans.extend(self.places[index].pass(message, connection)),
-            None => self.orphans.push_back((message, connection)),
+            Some(index) => self.returned.extend(self.places[index].pass(message, connection)),
+            None => self.returned.push_back((message, connection)),
         }
     }
 
-    /// Whether a new connection could go to a child at once. Orphans go first.
+    /// Whether a new connection could go to a child at once. Those that came back go first.
     fn has_room(&self) -> bool {
-        self.orphans.is_empty() && self.places.iter().any(Place::has_room)
+        self.returned.is_empty() && self.places.iter().any(Place::has_room)
     }
 }

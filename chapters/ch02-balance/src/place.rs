@@ -10,20 +10,20 @@ use std::{
 use anyhow::Context as _;
 use ch01_fork_ipc::{Child, RecvError};
 use ch02_balance::{FdChannel, Incoming, Leaving};
-use cli::{complain, log, reason, why};
+use cli::{ACCEPT_PAUSE, complain, log, reason, why};
 use serde_json::{Map, Value};
 
-/// Connections that may be under way to one child. When it has so many that it has not
-/// acknowledged, it is passed over. When both have, clients wait in the listener.
+/// Connections that one child may be sent before it acknowledges them. A child with so many is passed
+/// over. When both have so many, clients wait in the listener's backlog.
 ///
-/// Each is a descriptor in this process, of which there are 1,024 by default.
+/// Each is an open descriptor in this process, and the limit may be as low as 1,024 (getrlimit(2)).
 const WINDOW: usize = 256;
 
 /// A child that ends without having acknowledged anything is replaced after this pause.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a child may leave a connection unacknowledged, before it is asked whether it has ended.
-const SILENCE: Duration = Duration::from_secs(1);
+const ACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Messages that are received in a row. Then it is another child's turn.
 const BATCH: usize = 256;
@@ -98,7 +98,9 @@ impl<'a> Place<'a> {
     pub fn wakes_at(&self) -> Option<Instant> {
         let fill = if self.child.is_none() { Some(self.fill_from) } else { None };
         let more = if self.more { Some(Instant::now()) } else { None };
-        let times = [fill, more, self.ask_from, self.leaving.wakes_at()];
+        let stalled = self.channel().is_some_and(FdChannel::is_stalled);
+        let retry = if stalled { Some(Instant::now() + ACCEPT_PAUSE) } else { None };
+        let times = [fill, more, self.ask_from, retry, self.leaving.wakes_at()];
         times.into_iter().flatten().min()
     }
 
@@ -169,7 +171,7 @@ impl<'a> Place<'a> {
             return false;
         }
         let now = Instant::now();
-        if now < *self.ask_from.get_or_insert(now + SILENCE) {
+        if now < *self.ask_from.get_or_insert(now + ACK_TIMEOUT) {
             return false;
         }
         self.ask_from = None;

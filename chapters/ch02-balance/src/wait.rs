@@ -1,4 +1,8 @@
 //! Waiting, in poll(2).
+//!
+//! poll(2) takes a list of descriptors, each with the events that are of interest: `POLLIN`, there is
+//! something to read; `POLLOUT`, there is room to write. It returns when one of them has come, when
+//! the time is up, or when a signal interrupts it (`EINTR`).
 
 use std::{
     io,
@@ -20,10 +24,11 @@ pub fn poll_until(when: Option<Instant>) -> PollTimeout {
     PollTimeout::try_from(rounded_up).unwrap_or(PollTimeout::MAX)
 }
 
-/// Blocks until one of `events` holds for `fd`; false if it is `until` first.
+/// Blocks until one of `events` has come for `fd`. `false` if `until` comes first.
 ///
 /// # Errors
-/// Those of poll(2). A signal is none: it may have left something to do, and that is true.
+/// Those of poll(2). A signal is no error: the result is then `true`, because its handler may have
+/// left something to do.
 pub fn wait_for(fd: &impl AsFd, events: PollFlags, until: Option<Instant>) -> io::Result<bool> {
     match poll(&mut [PollFd::new(fd.as_fd(), events)], poll_until(until)) {
         Ok(ready) => Ok(ready > 0),

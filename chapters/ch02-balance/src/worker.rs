@@ -1,4 +1,4 @@
-//! The child: says its piece on each connection, and closes it so that the piece arrives.
+//! The child: writes its reply on each connection, and closes it so that the reply arrives.
 
 use std::{
     io::Write,
@@ -27,7 +27,7 @@ const IN_A_ROW: usize = 64;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// How long answered clients are waited for when the parent is gone.
-const LAST_WISH: Duration = Duration::from_secs(1);
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 /// A worker of chapter 2.
 pub struct Worker {
@@ -57,7 +57,7 @@ impl Worker {
         let (mut end, mut more) = (None, false);
         loop {
             if self.channel.is_none() {
-                let end = *end.get_or_insert_with(|| Instant::now() + LAST_WISH);
+                let end = *end.get_or_insert_with(|| Instant::now() + DRAIN_LIMIT);
                 if self.answered.is_empty() || Instant::now() >= end {
                     return Ok(());
                 }
@@ -74,7 +74,9 @@ impl Worker {
         let mut polled: Vec<PollFd> = clients.collect();
         if let Some(channel) = &self.channel {
             let mut events = channel.interest();
-            events.set(PollFlags::POLLIN, self.answered.len() < MAX_CONNECTIONS);
+            if self.answered.len() >= MAX_CONNECTIONS {
+                events.remove(PollFlags::POLLIN);
+            }
             polled.push(PollFd::new(channel.as_fd(), events));
         }
         let first = self.answered.iter().map(|it| it.until).chain(end).min();

@@ -26,7 +26,7 @@ pub enum Delivery {
     Message(Received),
     /// The other side has the oldest handle that was under way.
     Acked,
-    /// The other side could not take the handle, three times: here are the message and it.
+    /// The other side could not take the handle, three times. The message and the handle come back.
     Refused(Value, OwnedFd),
     /// A message came with something that it was not said to be. That is closed.
     Wrong(Value, WrongHandle),
@@ -90,7 +90,7 @@ impl HandleChannel {
         self.0.pass(handle.kind(), handle.fields(), message, handle.into())
     }
 
-    /// The next that came in. `Ok(None)` at the end of the stream. Never blocks.
+    /// The next message or handle. `Ok(None)` at the end of the stream. Never blocks.
     ///
     /// # Errors
     /// As [`FdChannel::recv`].

@@ -4,8 +4,8 @@
 //! socket. The envelope says what the sender means, the kernel knows what it is, and
 //! [`HandleChannel`] believes neither alone: it hands the program a [`Handle`] of the right type.
 //!
-//! Sending a *listener* changes the server's shape: chapter 2's parent accepted for its children;
-//! now the children accept themselves, and the parent can go.
+//! Sending a *listener* changes the server's shape: chapter 2's parent accepted for its children; now
+//! the children accept by themselves, and the parent only watches over them.
 
 mod handle;
 mod handle_channel;

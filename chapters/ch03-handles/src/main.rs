@@ -6,7 +6,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use ch01_fork_ipc::{leave_signals_to_parent, parent as channel_to_parent, sigterm_ends};
+use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent, sigterm_ends};
 use ch03_handles::HandleChannel;
 use cli::{Arguments, Options};
 
@@ -53,7 +53,7 @@ fn tour(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.worker_name()?;
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
-    let stream = unsafe { channel_to_parent() }?;
+    let stream = unsafe { inherited_channel() }?;
     leave_signals_to_parent()?;
     sigterm_ends(&stream)?;
     worker::run(HandleChannel::new(stream)?)

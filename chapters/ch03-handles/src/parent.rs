@@ -39,10 +39,11 @@ pub fn share_listener(options: &Options) -> anyhow::Result<ExitCode> {
             }
         }
         if workers.is_empty() && leaving.wakes_at().is_none() {
-            bail!("no worker is left, and the listener is gone with them");
+            bail!("no worker is left, and this chapter does not replace them");
         }
-        // A listener closes when its last copy does. The workers have theirs.
-        if workers.iter().all(|worker| worker.ready) && listener.take().is_some() {
+        if listener.is_some() && workers.iter().all(|worker| worker.ready) {
+            // A listening socket closes when its last copy does, and the workers have theirs.
+            listener = None;
             log("every worker has the listener; the parent has closed its own");
         }
         wait(&workers, &leaving).context("cannot wait for the workers")?;

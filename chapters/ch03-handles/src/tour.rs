@@ -22,7 +22,7 @@ use nix::poll::PollFlags;
 use serde_json::Value;
 
 /// How long the child may take for each.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A handle to send, and how to hear, at its other end, what the child does with it.
 type Stop = (&'static str, Handle, Box<dyn FnOnce() -> io::Result<String>>);
@@ -40,8 +40,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let sent = channel.send_handle(Value::from(name), handle);
         sent.map_err(|not_passed| not_passed.why).with_context(|| format!("{name}: not sent"))?;
         let report = report(&mut channel).with_context(|| format!("{name}: no report"))?;
+        let is = report["is"].as_str();
         let heard = hear().with_context(|| format!("{name}: the child does not use it"))?;
-        say(format_args!("{name:13} sent as {kind:14} the child says it is {}", report["is"]));
+        say(format_args!("{name:13} sent as {kind:14} the child says it is {}", is.unwrap_or("?")));
         say(format_args!("{:13} and through it: {}", "", heard.trim_end()));
         ensure!(report["message"] == name, "{name}: the child names it {}", report["message"]);
         let speaker = format!("{} speaks through ", child.pid());
@@ -114,7 +115,7 @@ fn udp_pair() -> io::Result<(UdpSocket, UdpSocket)> {
 
 /// What the child says about the handle: the first message that it sends.
 fn report(channel: &mut HandleChannel) -> anyhow::Result<Value> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + ANSWER_TIMEOUT;
     loop {
         match channel.recv() {
             Ok(Some(Delivery::Message(received))) => return Ok(received.message),
@@ -148,7 +149,7 @@ fn ask(socket: UdpSocket) -> io::Result<String> {
 
 /// Waits until there is something to read.
 fn expect(fd: &impl AsFd) -> io::Result<()> {
-    match wait_for(fd, PollFlags::POLLIN, Some(Instant::now() + PATIENCE))? {
+    match wait_for(fd, PollFlags::POLLIN, Some(Instant::now() + ANSWER_TIMEOUT))? {
         true => Ok(()),
         false => Err(io::ErrorKind::TimedOut.into()),
     }

@@ -27,16 +27,16 @@ use serde_json::json;
 use tiny_http::{Header, Response, Server};
 
 /// How long a worker goes on when its parent is gone, if requests keep coming…
-const LAST_WISH: Duration = Duration::from_secs(1);
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 /// …and how long it waits for a request then, before it believes that none will come.
-const QUIET: Duration = Duration::from_millis(100);
+const IDLE_LIMIT: Duration = Duration::from_millis(100);
 
 /// Threads that answer.
 const THREADS: usize = 8;
 
 /// How long somebody may take to make use of a handle that was sent to be tried out.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Does what the parent sends, until the parent is gone.
 pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
@@ -120,10 +120,10 @@ fn serve(listener: TcpListener) -> anyhow::Result<Arc<AtomicUsize>> {
 ///
 /// Some requests may be lost here: tiny_http cannot stop accepting. Chapter 5 can.
 fn serve_to_the_end(answers: &AtomicUsize) {
-    let end = Instant::now() + LAST_WISH;
+    let end = Instant::now() + DRAIN_LIMIT;
     let mut before = answers.load(Ordering::Relaxed);
     while Instant::now() < end {
-        thread::sleep(QUIET);
+        thread::sleep(IDLE_LIMIT);
         let now = answers.load(Ordering::Relaxed);
         if now == before {
             return;
@@ -134,7 +134,7 @@ fn serve_to_the_end(answers: &AtomicUsize) {
 
 fn answer(request: tiny_http::Request) -> io::Result<()> {
     let text = format!("handled by child, pid is {}\n", process::id());
-    let plain = Header::from_bytes("Content-Type", "text/plain").expect("it is one");
+    let plain = Header::from_bytes("Content-Type", "text/plain").expect("a valid header");
     // Only this client can be at fault, and it is gone.
     let _ = request.respond(Response::from_string(text).with_header(plain));
     Ok(())
@@ -172,7 +172,7 @@ fn say_on(mut stream: impl Read + Write, sentence: &str) -> io::Result<()> {
 
 /// Waits until `fd` can be read, then makes the `call` that reads it.
 fn when_ready<T>(fd: &impl AsFd, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + ANSWER_TIMEOUT;
     if wait_for(fd, PollFlags::POLLIN, Some(until))? {
         call()
     } else {

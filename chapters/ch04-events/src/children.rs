@@ -24,9 +24,9 @@ pub struct Children {
     events: Vec<Event>,
 }
 
-/// Which door poll(2) was asked about.
+/// What poll(2) was asked about.
 #[derive(Clone, Copy)]
-enum Door {
+enum Source {
     Signals,
     Channel(Id),
     Output(Id),
@@ -105,15 +105,20 @@ impl Children {
         }
     }
 
-    /// Waits until something happens, and tells what; nothing, when it is `until`.
+    /// Blocks until something happens, and returns what. Returns an empty list if `until` comes first.
     ///
     /// # Errors
-    /// Those of poll(2), which has no reason for any.
+    /// Those of poll(2); none is expected.
     pub fn wait(&mut self, until: Option<Instant>) -> io::Result<Vec<Event>> {
         self.kids.retain(|_, kid| !kid.closed);
+        // poll(2) does not see what has happened already, nor what is in a channel already.
         let at_once = !self.events.is_empty() || self.kids.values().any(|kid| kid.more);
-        for door in self.poll(if at_once { Some(Instant::now()) } else { until })? {
-            self.look_behind(door);
+        let sources = self.poll(if at_once { Some(Instant::now()) } else { until })?;
+        for kid in self.kids.values_mut().filter(|kid| kid.more) {
+            kid.hear(&mut self.events);
+        }
+        for source in sources {
+            self.dispatch(source);
         }
         for kid in self.kids.values_mut() {
             kid.close(&mut self.events);
@@ -121,22 +126,22 @@ impl Children {
         Ok(std::mem::take(&mut self.events))
     }
 
-    /// The doors where somebody knocks. The signals come last: what a child has said before it ended
-    /// is heard before its end.
-    fn poll(&self, until: Option<Instant>) -> io::Result<Vec<Door>> {
-        let mut doors = Vec::new();
+    /// What there is to read. The signals come last: what a child has sent before it ended is received
+    /// before its end.
+    fn poll(&self, until: Option<Instant>) -> io::Result<Vec<Source>> {
+        let mut sources = Vec::new();
         let mut polled = Vec::new();
         for (&id, kid) in &self.kids {
             if let Some(channel) = &kid.channel {
-                doors.push(Door::Channel(id));
+                sources.push(Source::Channel(id));
                 polled.push(PollFd::new(channel.as_fd(), channel.interest()));
             }
             for end in &kid.output {
-                doors.push(Door::Output(id));
+                sources.push(Source::Output(id));
                 polled.push(PollFd::new(end.as_fd(), PollFlags::POLLIN));
             }
         }
-        doors.push(Door::Signals);
+        sources.push(Source::Signals);
         polled.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
         // EINTR is a signal. Its handler has written to the pipe: look again.
         while let Err(error) = poll(&mut polled, poll_until(until)) {
@@ -144,27 +149,23 @@ impl Children {
                 return Err(error.into());
             }
         }
-        let knocks = doors.into_iter().zip(polled);
-        let answered = |(door, it): &(Door, PollFd)| {
-            let waits = |id| self.kids.get(id).is_some_and(|kid| kid.more);
-            it.any() == Some(true) || matches!(door, Door::Channel(id) if waits(id))
-        };
-        Ok(knocks.filter(answered).map(|(door, _)| door).collect())
+        let ready = sources.into_iter().zip(polled).filter(|(_, it)| it.any() == Some(true));
+        Ok(ready.map(|(source, _)| source).collect())
     }
 
-    fn look_behind(&mut self, door: Door) {
-        match door {
-            Door::Channel(id) => {
+    fn dispatch(&mut self, source: Source) {
+        match source {
+            Source::Channel(id) => {
                 if let Some(kid) = self.kids.get_mut(&id) {
                     kid.hear(&mut self.events);
                 }
             }
-            Door::Output(id) => {
+            Source::Output(id) => {
                 if let Some(kid) = self.kids.get_mut(&id) {
                     kid.read_output(&mut self.events);
                 }
             }
-            Door::Signals => {
+            Source::Signals => {
                 for signal in self.signals.take() {
                     match signal {
                         Signal::SIGCHLD => self.reap(),

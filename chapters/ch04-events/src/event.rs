@@ -12,14 +12,15 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub u64);
 
-/// How it ended; or the error because of which it never started.
+/// How it ended; or the error, if it could not be started or could not be waited for.
 pub type Outcome = Result<Ended, Errno>;
 
 /// What happened.
 ///
 /// For one child they come in this order: `Spawn`, any number of `Message`, `Acked`, `Output` and
-/// `Error`, then `Disconnect`, `Exit`, `Close`. If another process holds the child's channel or
-/// its output, `Exit` does not wait for that; `Close` does.
+/// `Error`, then `Disconnect`, `Exit`, `Close`. If another process still holds the child's end of the
+/// channel or of its output, `Exit` comes first; `Disconnect` and `Close` follow when that process
+/// closes them.
 ///
 /// One that cannot be started: `Error`, `Disconnect`, `Close`.
 #[derive(Debug)]

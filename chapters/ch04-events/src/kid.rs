@@ -1,4 +1,4 @@
-//! One child, and the doors through which it is heard.
+//! One child, and all through which it is heard.
 
 use std::{
     fs::File,
@@ -27,7 +27,7 @@ const BATCH_BYTES: u64 = 1 << 20;
 /// More than the kernel holds for a channel, however short the messages.
 const MOST_BATCHES: usize = 1024;
 
-/// A child, from its start until all its doors are closed.
+/// A child, from its start until nothing more can come from it.
 #[derive(Debug)]
 pub(crate) struct Kid {
     id: Id,
@@ -71,7 +71,7 @@ impl Kid {
     fn spawn(&mut self, command: Command) -> io::Result<()> {
         let (mut child, stream) = Child::spawn(command)?;
         let ends = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
-        match doors(stream, ends.into_iter().flatten().collect()) {
+        match transports(stream, ends.into_iter().flatten().collect()) {
             Ok((channel, output)) => {
                 (self.child, self.channel, self.output) = (Some(child), Some(channel), output);
                 Ok(())
@@ -183,9 +183,9 @@ impl Kid {
 }
 
 /// The channel, and the ends of the pipes that the child prints to, none of which blocks.
-fn doors(stream: UnixStream, ends: Vec<OwnedFd>) -> io::Result<(HandleChannel, Vec<File>)> {
+fn transports(stream: UnixStream, ends: Vec<OwnedFd>) -> io::Result<(HandleChannel, Vec<File>)> {
     for end in &ends {
-        // The child's end is another open file description, and stays as it was.
+        // The child's end is another open file description, and stays blocking.
         fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     }
     Ok((HandleChannel::new(stream)?, ends.into_iter().map(File::from).collect()))

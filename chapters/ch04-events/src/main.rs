@@ -21,9 +21,10 @@ Usage: ch04-events [--exec PROGRAM ARG...]
   --help                  show this
 
   watch                   run PROGRAM with a channel; print one JSON object for each event
-    --kill SIGNAL           send it SIGNAL (SIGTERM, TERM or 15)…
-    --disconnect            …or close the channel…
-    --after MS              …MS milliseconds after its start; else, on its first message
+    --kill SIGNAL           send SIGNAL to the child (SIGTERM, TERM or 15)
+    --disconnect            close the channel to the child
+    --after MS              do so MS milliseconds after its start; where not given, when its
+                            first message comes
   signals                 print the signals, and what each does by default
   worker                  a child: answers each message with the same message, unless NAME is
                           one of the tour's (needs a channel)

@@ -2,6 +2,9 @@
 //!
 //! A handler may interrupt any instruction, so it may call almost nothing (signal-safety(7)). But
 //! it may write(2). What it writes wakes poll(2), and the work is done there, in the open.
+//!
+//! This is known as the self-pipe trick. A pair of sockets serves as the pipe here, because std can
+//! make it non-blocking.
 
 use std::{
     io::{self, ErrorKind, Read},

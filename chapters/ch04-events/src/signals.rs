@@ -22,18 +22,18 @@ fn default_action(signal: Signal) -> &'static str {
 fn meaning(signal: Signal) -> &'static str {
     use Signal::*;
     match signal {
-        SIGHUP => "the terminal is gone",
+        SIGHUP => "the terminal has closed",
         SIGINT => "Ctrl-C",
         SIGQUIT => "Ctrl-\\",
         SIGILL => "an instruction that does not exist",
         SIGTRAP => "a breakpoint",
         SIGABRT => "abort(3)",
-        SIGBUS => "memory that cannot be reached so",
+        SIGBUS => "a bad memory access, such as beyond the end of a mapped file",
         SIGFPE => "arithmetic: a division by zero",
         SIGKILL => "ends it, and cannot be handled, ignored or blocked",
         SIGUSR1 | SIGUSR2 => "the program's own",
-        SIGSEGV => "memory that is not its own",
-        SIGPIPE => "written to a pipe that nobody reads",
+        SIGSEGV => "an invalid memory address",
+        SIGPIPE => "a write to a pipe or socket that nobody reads",
         SIGALRM => "alarm(2)",
         SIGTERM => "please end: what kill(1) and child.kill() send",
         SIGCHLD => "a child has ended, or was stopped",
@@ -46,7 +46,7 @@ fn meaning(signal: Signal) -> &'static str {
         SIGXCPU => "more processor time than allowed",
         SIGXFSZ => "a larger file than allowed",
         SIGVTALRM | SIGPROF => "setitimer(2)",
-        SIGWINCH => "the terminal has another size",
+        SIGWINCH => "the terminal has changed size",
         SIGIO => "a descriptor can be read or written",
         SIGSYS => "a system call that does not exist",
         // These are not everywhere.

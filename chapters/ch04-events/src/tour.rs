@@ -7,7 +7,7 @@ use cli::{Options, complain, say};
 use nix::sys::signal::{Signal, raise};
 use serde_json::Value;
 
-use crate::watch::json;
+use crate::watch::event_json;
 
 /// A stop on the tour: a title, the child that is started, and what is done to it when it says that
 /// it is ready.
@@ -70,7 +70,7 @@ fn follow(
 ) -> anyhow::Result<Option<ExitCode>> {
     loop {
         for event in children.wait(None)? {
-            if let Some(event) = json(&event, children) {
+            if let Some(event) = event_json(&event, children) {
                 say(format_args!("   {}", sentence(&event)));
             }
             match event {

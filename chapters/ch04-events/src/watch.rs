@@ -54,7 +54,7 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
     let mut kill_at = None;
     loop {
         for event in children.wait(act_at.into_iter().chain(kill_at).min())? {
-            if let Some(line) = json(&event, &children) {
+            if let Some(line) = event_json(&event, &children) {
                 say(line);
             }
             match event {
@@ -94,7 +94,7 @@ impl Plan {
 }
 
 /// An event as Node's listeners get it.
-pub fn json(event: &Event, children: &Children) -> Option<Value> {
+pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
     Some(match event {
         Event::Spawn(id) => {
             json!({"event": "spawn", "pid": children.pid(*id).map(|pid| pid.as_raw())})

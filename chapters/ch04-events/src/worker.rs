@@ -2,7 +2,7 @@
 
 use std::process::{self, ExitCode};
 
-use ch01_fork_ipc::{RecvError, parent};
+use ch01_fork_ipc::{RecvError, inherited_channel};
 use ch02_balance::wait_for;
 use ch03_handles::{Delivery, HandleChannel};
 use ch04_events::SignalPipe;
@@ -17,7 +17,7 @@ use serde_json::Value;
 pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.worker_name()?;
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
-    let mut channel = HandleChannel::new(unsafe { parent() }?)?;
+    let mut channel = HandleChannel::new(unsafe { inherited_channel() }?)?;
     match name.as_deref() {
         Some("says-hi") => channel.send(&Value::from("hi"))?,
         Some("exits-7") => process::exit(7),

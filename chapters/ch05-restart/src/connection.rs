@@ -1,5 +1,7 @@
 //! One client: its requests, one after another, and a proper end.
 
+mod state;
+
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},
@@ -9,11 +11,14 @@ use std::{
 
 use nix::poll::PollFlags;
 
+use state::State;
+pub(crate) use state::Step;
+
 use crate::{BadRequest, Body, Request, answer::print_error, request::MAX_HEAD};
 
-/// How long a client may be silent: before its first byte, within a request, or while an answer
-/// waits for it to read.
-const SILENCE: Duration = Duration::from_secs(10);
+/// How long a client may take: for its first byte, for a whole head, between two pieces of a body, and
+/// to read more of an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a client may take to close, after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
@@ -37,36 +42,6 @@ pub(crate) struct Connection {
     pub more: bool,
 }
 
-#[derive(Debug)]
-enum State {
-    /// Waiting for a head.
-    Head,
-    /// The head is here; so many bytes of its body are not.
-    Body(Request, u64),
-    /// The answer is on its way. Then the connection goes on, or lingers.
-    Answer { close: bool },
-    /// An error is on its way, to somebody who has sent no request.
-    Refusal,
-    /// We have ended our side, and read until the client has ended its own.
-    ///
-    /// close(2) with unread bytes resets the connection, and the reset may destroy an answer that
-    /// is still on its way (RFC 9112, 9.6).
-    Linger,
-}
-
-/// What a connection needs next.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// An answer: give it to [`Connection::answer`].
-    Answer(Request),
-    /// Nothing: an answer has just left, to the last byte.
-    Answered,
-    /// To be asked again when poll(2) says so.
-    Wait,
-    /// To be dropped.
-    Closed,
-}
-
 impl Connection {
     pub fn new(stream: TcpStream) -> io::Result<Connection> {
         stream.set_nonblocking(true)?;
@@ -78,7 +53,7 @@ impl Connection {
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
-            deadline: Instant::now() + SILENCE,
+            deadline: Instant::now() + READ_TIMEOUT,
             more: false,
         })
     }
@@ -111,7 +86,7 @@ impl Connection {
     pub fn answer(&mut self, bytes: Vec<u8>, close: bool) {
         (self.output, self.written) = (bytes, 0);
         self.state = State::Answer { close };
-        self.deadline = Instant::now() + SILENCE;
+        self.deadline = Instant::now() + READ_TIMEOUT;
     }
 
     /// Whether nothing is asked or answered here now.
@@ -158,7 +133,7 @@ impl Connection {
                     return Ok(match request.body {
                         Body::Length(left @ 1..) => {
                             self.state = State::Body(request, left);
-                            self.deadline = Instant::now() + SILENCE;
+                            self.deadline = Instant::now() + READ_TIMEOUT;
                             self.step()
                         }
                         _ => Step::Answer(request),
@@ -176,7 +151,7 @@ impl Connection {
             }
             // A whole head has to come in this time, not only a byte of it now and then.
             if begins {
-                self.deadline = Instant::now() + SILENCE;
+                self.deadline = Instant::now() + READ_TIMEOUT;
             }
         }
     }
@@ -193,7 +168,7 @@ impl Connection {
             if self.fill()? == 0 {
                 return Ok(Step::Closed);
             }
-            self.deadline = Instant::now() + SILENCE;
+            self.deadline = Instant::now() + READ_TIMEOUT;
         }
         // What came last may be the rest: poll(2) would wait for more.
         self.more = true;
@@ -212,7 +187,7 @@ impl Connection {
     fn write_answer(&mut self) -> io::Result<Step> {
         while self.written < self.output.len() {
             self.written += self.stream.write(&self.output[self.written..])?;
-            self.deadline = Instant::now() + SILENCE;
+            self.deadline = Instant::now() + READ_TIMEOUT;
         }
         self.output = Vec::new();
         let State::Answer { close } = self.state else { return self.end() };

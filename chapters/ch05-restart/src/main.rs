@@ -1,4 +1,4 @@
-//! A server that heals itself: a master that keeps N workers alive, and the workers.
+//! A master that keeps N workers alive, and the workers.
 
 mod master;
 
@@ -7,7 +7,7 @@ use std::{
     process::{self, ExitCode},
 };
 
-use ch01_fork_ipc::{leave_signals_to_parent, parent};
+use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent};
 use ch03_handles::HandleChannel;
 use ch04_events::SignalPipe;
 use ch05_restart::{Handler, Request, Worker};
@@ -58,7 +58,7 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
-    let stream = unsafe { parent() }?;
+    let stream = unsafe { inherited_channel() }?;
     leave_signals_to_parent()?;
     panic::set_hook(Box::new(report_panic));
     let signals = SignalPipe::new(&[Signal::SIGTERM])?;
@@ -87,14 +87,14 @@ struct Greeter {
 impl Handler for Greeter {
     fn handle(&mut self, _request: &Request) -> ResponseBox {
         let text = format!("handled by child, pid is {}\n", process::id());
-        let plain = Header::from_bytes("Content-Type", "text/plain").expect("it is one");
+        let plain = Header::from_bytes("Content-Type", "text/plain").expect("a valid header");
         Response::from_string(text).with_header(plain).boxed()
     }
 
     fn answered(&mut self) {
         self.answers += 1;
         if self.answers == self.crash_after {
-            panic!("thrown after answer {}", self.answers);
+            panic!("on purpose, after answer {} (--crash-after)", self.answers);
         }
     }
 }

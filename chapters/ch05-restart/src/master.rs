@@ -157,7 +157,9 @@ impl Master<'_> {
                 }
             }
             Event::Signal(signal) => {
-                log(format_args!("got {signal}: the workers finish what they have"));
+                log(format_args!(
+                    "got {signal}: the workers finish what they have (once more: end at once)"
+                ));
                 self.inputs.push_back(Input::Terminate);
             }
             Event::Spawn(_)

@@ -13,7 +13,7 @@ const MAX_HEADERS: usize = 100;
 pub struct Request {
     /// `GET`, `HEAD`, …
     pub method: Method,
-    /// What was asked for, as it stands in the request line.
+    /// The request-target, as it stands in the request line. Node's `req.url`.
     pub path: String,
     /// 1.0 or 1.1.
     pub version: HTTPVersion,
@@ -36,9 +36,9 @@ pub enum Body {
 /// Why there is no answer but an error. The numbers are HTTP's (RFC 9110, RFC 6585).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadRequest {
-    /// 400: this is no HTTP, or says two things at once.
+    /// 400: this is not HTTP, or its length is given in two ways.
     Malformed,
-    /// 408: it does not come to an end.
+    /// 408: the request was not complete in time.
     TooSlow,
     /// 431: the head is longer than 16 KiB, or has more than 100 headers.
     TooLarge,

@@ -37,12 +37,13 @@ const IN_A_ROW: usize = 16;
 
 /// What a worker's program does with requests.
 ///
-/// If it panics, in either function, the worker goes on to answer what it has been given, and ends.
+/// If either function panics, the worker drains and exits with 1. The request on which
+/// [`handle`](Handler::handle) panics is answered with 500.
 pub trait Handler {
     /// Makes the answer to `request`.
     fn handle(&mut self, request: &Request) -> ResponseBox;
 
-    /// An answer has left, to its last byte.
+    /// An answer has been written: the kernel has its last byte. The client may not have it yet.
     fn answered(&mut self) {}
 }
 
@@ -87,7 +88,7 @@ impl<H: Handler> Worker<H> {
     /// Serves until it is drained. Returns the exit code: 1 after a panic, else 0.
     ///
     /// # Errors
-    /// Those of poll(2), which has no reason for any.
+    /// Those of poll(2); none is expected.
     pub fn run(mut self) -> io::Result<u8> {
         loop {
             let found = self.wait()?;
@@ -211,7 +212,7 @@ impl<H: Handler> Worker<H> {
     fn answer(&mut self, connection: &mut Connection, request: &Request) {
         let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request)));
         let response = handled.unwrap_or_else(|_| self.panicked());
-        // One that drains wants to be rid of its clients, but what they have sent is answered first.
+        // A draining worker closes its connections, but first answers what their clients have sent.
         let rid = self.drain.is_some() && !connection.has_sent_more();
         let last = rid || !request.keep_alive || request.body == Body::Unread;
         // The response may read its text from anywhere, and panic there.

@@ -41,8 +41,8 @@ pub struct Options {
     /// `--exec PROGRAM ARG...`: what to run as the child in place of the chapter's own worker.
     pub exec: Option<Vec<OsString>>,
     takes: &'static [&'static str],
-    /// This program's file. Asked for at the start: rebuilt since, it has the same name still, and
-    /// the system would only say that the old one was deleted.
+    /// The path of this program's file. Asked for at the start: once the file has been rebuilt, Linux
+    /// only names the old one, as `(deleted)`.
     own: io::Result<PathBuf>,
 }
 

@@ -16,7 +16,7 @@ pub enum Incoming {
     Passed(Passed),
     /// The other side has the oldest handle that was under way. Our copy is closed.
     Acked,
-    /// The other side could not take the handle, three times: here are the message and it.
+    /// The other side could not take the handle, three times. The message and the descriptor come back.
     Refused(Value, OwnedFd),
     /// A handle message came without its descriptor. It was asked for again.
     Missing,

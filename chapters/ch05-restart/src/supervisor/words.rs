@@ -32,9 +32,9 @@ pub enum Action {
     CloseListener,
     /// Tell the user.
     Say(String),
-    /// End this process; by force, if workers may be left.
+    /// End this process: with exit code 0, or 1 if `forced`.
     Exit {
-        /// The user has asked twice.
+        /// A second signal has come before all workers had ended.
         forced: bool,
     },
 }

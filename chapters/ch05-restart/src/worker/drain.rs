@@ -16,7 +16,7 @@ const LIMIT_ALONE: Duration = Duration::from_secs(1);
 
 /// How long it may empty the listener's backlog. Clients that come faster than they are accepted must
 /// not keep it from ending.
-const LAST_CALL: Duration = Duration::from_millis(100);
+const ACCEPT_LIMIT: Duration = Duration::from_millis(100);
 
 /// Why a worker drains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) struct Drain {
     pub until: Instant,
     code: u8,
     /// Until when it empties the backlog, if it does.
-    last_call: Option<Instant>,
+    accept_until: Option<Instant>,
 }
 
 impl<H: Handler> Worker<H> {
@@ -47,12 +47,12 @@ impl<H: Handler> Worker<H> {
         let until = now + if why == Why::ParentIsGone { LIMIT_ALONE } else { LIMIT };
         let first = self.drain.is_none();
         let code = if why == Why::Panicked { 1 } else { 0 };
-        let drain = self.drain.get_or_insert(Drain { until, code, last_call: None });
+        let drain = self.drain.get_or_insert(Drain { until, code, accept_until: None });
         drain.until = drain.until.min(until);
         // After a panic, others take those who wait in the backlog. When all workers end, nobody
         // would: with the last copy of the listener, the kernel resets them all.
         if why != Why::Panicked {
-            drain.last_call.get_or_insert(now + LAST_CALL);
+            drain.accept_until.get_or_insert(now + ACCEPT_LIMIT);
         }
         if first {
             self.say_suicide();
@@ -71,7 +71,7 @@ impl<H: Handler> Worker<H> {
     /// What there is to do in each turn of the loop, while this worker drains.
     pub(super) fn go_on_draining(&mut self) {
         let Some(drain) = &self.drain else { return };
-        if let Some(end) = drain.last_call {
+        if let Some(end) = drain.accept_until {
             self.empty_backlog(end);
         }
         if self.parent_adopts {
@@ -121,7 +121,7 @@ impl<H: Handler> Worker<H> {
         let drain = self.drain.as_ref()?;
         let under_way = |it: &ch03_handles::HandleChannel| it.wants_write() || it.awaits_answer();
         let unheard = self.channel.as_ref().is_some_and(under_way);
-        let calls = drain.last_call.is_some() && self.listener.is_some();
+        let calls = drain.accept_until.is_some() && self.listener.is_some();
         let done = self.connections.is_empty() && !unheard && !calls;
         (done || Instant::now() >= drain.until).then_some(drain.code)
     }

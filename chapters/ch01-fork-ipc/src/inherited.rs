@@ -31,7 +31,7 @@ use nix::{
 ///
 /// # Errors
 /// When there is no such variable, or what it names is no channel.
-pub unsafe fn parent() -> Result<UnixStream, NoChannel> {
+pub unsafe fn inherited_channel() -> Result<UnixStream, NoChannel> {
     let number = env::var("NODE_CHANNEL_FD").map_err(|_| NoChannel::NotGiven)?;
     let mode = env::var("NODE_CHANNEL_SERIALIZATION_MODE").unwrap_or("json".to_owned());
     // SAFETY: no other thread, as the caller promises.
