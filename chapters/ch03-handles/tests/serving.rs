@@ -116,7 +116,7 @@ fn when_all_workers_die_the_parent_has_nothing_left_to_give() {
     }
     assert_eq!(parent.wait(LONG).code(), Some(1), "{}", parent.stdout());
     let line = parent.wait_for_stderr("no worker");
-    assert_eq!(line, "no worker is left, and the listener is gone with them");
+    assert_eq!(line, "no worker is left, and this chapter does not replace them");
     assert_all_gone(&workers, Some(port), Duration::from_secs(2));
 }
 
