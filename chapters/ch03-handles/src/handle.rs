@@ -35,7 +35,7 @@ pub enum Handle {
 
 impl Handle {
     /// The `type` on Node's envelope.
-    pub fn kind(&self) -> &'static str {
+    pub fn node_type(&self) -> &'static str {
         match self {
             Handle::Tcp(_) | Handle::Unix(_) => "net.Socket",
             Handle::TcpListener(_) | Handle::UnixListener(_) => "net.Server",

@@ -87,7 +87,7 @@ impl HandleChannel {
     /// # Errors
     /// As [`FdChannel::pass`].
     pub fn send_handle(&mut self, message: Value, handle: Handle) -> Result<(), NotPassed> {
-        self.0.pass(handle.kind(), handle.fields(), message, handle.into())
+        self.0.pass(handle.node_type(), handle.fields(), message, handle.into())
     }
 
     /// The next message or handle. `Ok(None)` at the end of the stream. Never blocks.

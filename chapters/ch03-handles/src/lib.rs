@@ -6,6 +6,9 @@
 //!
 //! Sending a *listener* changes the server's shape: chapter 2's parent accepted for its children; now
 //! the children accept by themselves, and the parent only watches over them.
+//!
+//! Read `kind.rs` first, then `handle.rs` and `handle_channel.rs`; `main.rs`, `parent.rs` and
+//! `worker.rs` put them to use, and `tour.rs` all of them.
 
 mod handle;
 mod handle_channel;

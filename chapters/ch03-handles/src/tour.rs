@@ -36,7 +36,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut channel = HandleChannel::new(stream)?;
 
     for (name, handle, hear) in stops()? {
-        let kind = handle.kind();
+        let kind = handle.node_type();
         let sent = channel.send_handle(Value::from(name), handle);
         sent.map_err(|not_passed| not_passed.why).with_context(|| format!("{name}: not sent"))?;
         let report = report(&mut channel).with_context(|| format!("{name}: no report"))?;

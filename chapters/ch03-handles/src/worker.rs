@@ -80,7 +80,8 @@ fn receive(
         None => channel.send_and_wait(&message)?,
         Some(handle) => {
             let is = Kind::of(&handle)?;
-            let report = json!({"message": message, "type": handle.kind(), "is": is.to_string()});
+            let report =
+                json!({"message": message, "type": handle.node_type(), "is": is.to_string()});
             channel.send_and_wait(&report)?;
             if let Err(error) = make_use_of(handle, is) {
                 complain(format_args!("cannot use {is}: {}", reason(&error)));

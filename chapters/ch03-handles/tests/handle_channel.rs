@@ -24,12 +24,12 @@ use testkit::temp_dir;
 #[track_caller]
 fn carry(handle: Handle) -> Handle {
     let (mut one, mut other) = channels();
-    let (said, is) = (handle.kind(), Kind::of(&handle).expect("open"));
+    let (said, is) = (handle.node_type(), Kind::of(&handle).expect("open"));
     one.send_handle(json!({"a": "handle"}), handle).expect("it is sent");
     let (text, arrived) = message(&mut other);
     assert_eq!(text, json!({"a": "handle"}), "{said} came with another message");
     let arrived = arrived.unwrap_or_else(|| panic!("{said} came without its handle"));
-    assert_eq!((arrived.kind(), Kind::of(&arrived).expect("open")), (said, is));
+    assert_eq!((arrived.node_type(), Kind::of(&arrived).expect("open")), (said, is));
     assert!(matches!(next(&mut one), Delivery::Acked), "{said} is acknowledged");
     arrived
 }

@@ -91,7 +91,11 @@ fn an_envelope_is_believed_only_where_the_kernel_agrees() {
             match Handle::from_fd(said, fd) {
                 Ok(handle) => {
                     assert!(belongs(said, is), "{what} was taken for a '{said}'");
-                    assert_eq!(handle.kind(), said, "{what} must be sent on as what it came as");
+                    assert_eq!(
+                        handle.node_type(),
+                        said,
+                        "{what} must be sent on as what it came as"
+                    );
                     assert_eq!(Kind::of(&handle).expect("open"), is, "{what} in '{said}'");
                 }
                 Err(wrong) => {

@@ -7,6 +7,9 @@
 //!   been given, and only then ends.
 //!
 //! The parent drives the first with chapter 4's events. It never touches HTTP and never accepts.
+//!
+//! Read `supervisor.rs` first; `master.rs` does what it says. Then `worker.rs` with `worker/drain.rs`,
+//! and `connection.rs` for what happens on one connection.
 
 mod answer;
 mod connection;

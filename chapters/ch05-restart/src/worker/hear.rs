@@ -43,7 +43,7 @@ impl<H: Handler> Worker<H> {
                 self.connections.extend(connection);
             }
             (_, Some(handle)) => {
-                complain(format_args!("a {} is no use here", handle.kind()));
+                complain(format_args!("a {} is no use here", handle.node_type()));
             }
             (_, None) => match received.message["act"].as_str() {
                 Some("adopts") => self.parent_adopts = true,
