@@ -10,6 +10,9 @@ use ch05_restart::{Action, Input};
 use common::dice::Dice;
 use common::policy::Policy;
 
+/// What can be said about a worker.
+const ABOUT_A_WORKER: [fn(Id) -> Input; 3] = [Input::Ready, Input::Suicide, Input::Gone];
+
 /// What the test knows of a worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Life {
@@ -146,7 +149,7 @@ impl World {
             3 => self.dice.pick(&all).map(Input::Suicide),
             4 => self.dice.pick(&all).map(Input::Gone),
             5 => self.dice.pick(&leaving).map(Input::Gone),
-            6 => self.dice.pick(&[Input::Ready, Input::Suicide, Input::Gone]).map(|it| it(Id(!0))),
+            6 => self.dice.pick(&ABOUT_A_WORKER).map(|it| it(Id(!0))),
             7 => self.dice.pick(&all).map(Input::Ready),
             8 => return self.sleep(),
             _ => None,

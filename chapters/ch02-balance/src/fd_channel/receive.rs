@@ -24,7 +24,7 @@ impl FdChannel {
     /// process dies with it, its sender does not give it to another: no client is answered twice.
     ///
     /// # Errors
-    /// As [`Channel::recv`]. Wait in poll(2) only after `WouldBlock`.
+    /// As [`Channel::recv`](ch01_fork_ipc::Channel::recv). Wait in poll(2) only after `WouldBlock`.
     pub fn recv(&mut self) -> Result<Option<Incoming>, RecvError> {
         // A broken channel shows below, after all that it still holds.
         let _ = self.pump();

@@ -23,7 +23,7 @@ pub(super) enum State {
 /// What a connection needs next.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// An answer: give it to [`Connection::answer`].
+    /// An answer: give it to [`Connection::answer`](super::Connection::answer).
     Answer(Request),
     /// Nothing: the kernel has just taken the last byte of an answer.
     Answered,
