@@ -41,8 +41,8 @@ pub struct SignalPipe {
 }
 
 impl SignalPipe {
-    /// From now on, `signals` do not do what they do by default: each is a byte in the pipe. What
-    /// was ignored before is heard too.
+    /// From now on, `signals` do not do what they do by default, but are heard here. So is what was
+    /// ignored before, except SIGHUP: a program that nohup(1) has started is not to hear it.
     ///
     /// # Errors
     /// `AlreadyExists` while this process has one; those of socketpair(2); `EINVAL` for a signal
@@ -65,6 +65,11 @@ impl SignalPipe {
             // SAFETY: `on_signal` makes only calls that are async-signal-safe.
             let before = unsafe { sigaction(signal, &action) }?;
             pipe.before.push((signal, before));
+            // nohup(1) starts a program with SIGHUP ignored, and that is to stay so.
+            if signal == Signal::SIGHUP && matches!(before.handler(), SigHandler::SigIgn) {
+                // SAFETY: what was there before is put back.
+                unsafe { sigaction(signal, &before) }?;
+            }
         }
         Ok(pipe)
     }

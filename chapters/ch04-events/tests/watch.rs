@@ -27,7 +27,7 @@ fn a_child_that_ends_with_a_code() {
 
 #[test]
 fn a_child_that_is_killed() {
-    for signal in ["SIGTERM", "SIGKILL", "SIGUSR1", "SIGHUP"] {
+    for signal in ["SIGTERM", "SIGKILL", "SIGUSR1", "SIGALRM"] {
         let output = watch(&["--kill", signal], bash("say 1; read -r x <&$fd")).output();
         let [exit, close] = killed(signal);
         assert_events(&output, [SPAWN, &message("1"), DISCONNECT, &exit, &close]);
