@@ -3,22 +3,17 @@
 use std::{
     env,
     error::Error,
-    fmt, io,
+    fmt,
     os::{
-        fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd},
+        fd::{FromRawFd, OwnedFd, RawFd},
         unix::net::UnixStream,
     },
-    sync::atomic::{AtomicI32, Ordering},
 };
 
 use nix::{
-    errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
-    libc::c_int,
-    sys::signal::{SigHandler, Signal, signal},
     sys::socket::{
-        AddressFamily, Shutdown, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt,
-        shutdown, sockopt,
+        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
     },
 };
 
@@ -60,52 +55,6 @@ pub unsafe fn inherited_channel() -> Result<UnixStream, NoChannel> {
 fn is_unix(fd: RawFd) -> bool {
     let address = getsockname::<SockaddrStorage>(fd);
     address.is_ok_and(|address| address.family() == Some(AddressFamily::Unix))
-}
-
-/// For a worker that ends by itself when its channel ends, and first finishes its answers.
-///
-/// SIGINT and SIGHUP are ignored from now on: Ctrl-C, or a terminal that closes, sends them to the
-/// whole foreground process group, and what to do about it is the parent's business. And the kernel
-/// does not kill this process any more when its parent ends, as [`Child::spawn`](crate::Child::spawn)
-/// had asked for.
-///
-/// # Errors
-/// Those of signal(2) and prctl(2); none is expected.
-pub fn leave_signals_to_parent() -> io::Result<()> {
-    // SAFETY: to ignore a signal runs no code of ours.
-    unsafe {
-        signal(Signal::SIGINT, SigHandler::SigIgn)?;
-        signal(Signal::SIGHUP, SigHandler::SigIgn)?;
-    }
-    // SIGCONT wakes one that was stopped, and does nothing to any other.
-    #[cfg(target_os = "linux")]
-    nix::sys::prctl::set_pdeathsig(Signal::SIGCONT)?;
-    Ok(())
-}
-
-/// From now on, SIGTERM ends `channel` from this side: what has arrived can still be read, and then
-/// comes the end of the stream, as if the parent were gone. The worker's loop does the rest.
-///
-/// Call it once.
-///
-/// # Errors
-/// Those of dup(2): no descriptor is free.
-pub fn sigterm_ends(channel: &UnixStream) -> io::Result<()> {
-    // The handler's own copy: its number will not be another's while this process lives.
-    CHANNEL.store(channel.try_clone()?.into_raw_fd(), Ordering::SeqCst);
-    // SAFETY: the handler makes one call, to shutdown(2). A signal handler may do almost nothing, but
-    // that is allowed (signal-safety(7)).
-    unsafe { signal(Signal::SIGTERM, SigHandler::Handler(end_channel)) }?;
-    Ok(())
-}
-
-/// What [`end_channel`] ends.
-static CHANNEL: AtomicI32 = AtomicI32::new(-1);
-
-extern "C" fn end_channel(_signal: c_int) {
-    let errno = Errno::last_raw();
-    let _ = shutdown(CHANNEL.load(Ordering::SeqCst), Shutdown::Read);
-    Errno::set_raw(errno);
 }
 
 /// Why this process has no channel to a parent.

@@ -25,7 +25,7 @@ Usage: ch01-fork-ipc [--exec PROGRAM ARG...]
 ";
 
 /// How long a greeted child may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     // The command line, which all chapters share, is in `chapters/cli`.

@@ -6,9 +6,10 @@ mod worker;
 
 use std::{ffi::OsStr, process::ExitCode};
 
-use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent, sigterm_ends};
+use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent, signals_end};
 use ch02_balance::FdChannel;
 use cli::{Arguments, Options, log};
+use nix::sys::signal::Signal;
 use parent::Balancer;
 use worker::Worker;
 
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// The parent. It ends when it is told to, by a signal; its children see that and follow.
+/// The parent. When it ends, its children see the end of their channels, and follow.
 fn balance(options: &Options) -> anyhow::Result<ExitCode> {
     let listener = options.listen()?;
     if let Ok(address) = listener.local_addr() {
@@ -62,7 +63,7 @@ fn answer(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
     let stream = unsafe { inherited_channel() }?;
     leave_signals_to_parent()?;
-    sigterm_ends(&stream)?;
+    signals_end(&stream, &[Signal::SIGTERM])?;
     Worker::new(&name, FdChannel::new(stream)?).run()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -86,11 +86,12 @@ fn a_slow_client_does_not_keep_a_worker_alive() {
     assert_all_gone(&family, Some(port), SOON);
 }
 
-/// The parent's, when the last connection is acknowledged: the listener and two channels.
+/// The parent's, when the last connection is acknowledged: the listener, two channels, and the pair that
+/// a signal ends.
 #[track_caller]
 fn own_sockets(server: &Running) -> HashSet<String> {
     let pid = server.pid();
-    eventually("the parent has given all connections away", LONG, || sockets(pid).len() == 3);
+    eventually("the parent has given all connections away", LONG, || sockets(pid).len() == 5);
     sockets(pid)
 }
 

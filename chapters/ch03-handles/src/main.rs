@@ -6,9 +6,10 @@ mod worker;
 
 use std::process::ExitCode;
 
-use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent, sigterm_ends};
+use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent, signals_end};
 use ch03_handles::HandleChannel;
 use cli::{Arguments, Options};
+use nix::sys::signal::Signal;
 
 const USAGE: &str = "\
 Listens, sends the listener to every worker, and lets them serve.
@@ -55,6 +56,6 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
     let stream = unsafe { inherited_channel() }?;
     leave_signals_to_parent()?;
-    sigterm_ends(&stream)?;
+    signals_end(&stream, &[Signal::SIGTERM])?;
     worker::run(HandleChannel::new(stream)?)
 }
