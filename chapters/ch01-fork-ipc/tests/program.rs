@@ -103,7 +103,7 @@ fn a_child_that_never_answers_does_not_keep_the_parent_for_ever() {
     running.wait_for_line("\"made by\":\"fork + exec\"");
     let family = running.family();
     assert_eq!(running.wait(Duration::from_secs(15)).code(), Some(1));
-    running.wait_for_stderr("no answer in 10 seconds");
+    running.wait_for_stderr("no answer in 5 seconds");
     assert_all_gone(&family, None, Duration::from_secs(2));
 }
 
