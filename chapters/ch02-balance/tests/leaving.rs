@@ -60,6 +60,8 @@ fn and_of_children_that_trap_every_signal_and_never_look_at_their_channel() {
 #[test]
 fn a_worker_leaves_ctrl_c_and_the_end_of_the_terminal_to_its_parent() {
     let server = server();
+    // Both have answered, so they are past their start.
+    load(&server, 4).run_total(100).assert_none_lost();
     let before = server.children();
     for child in &before {
         child.signal(Signal::SIGINT);
