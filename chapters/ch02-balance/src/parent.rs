@@ -64,12 +64,12 @@ impl Balancer<'_> {
         start: Start<'a>,
     ) -> anyhow::Result<Balancer<'a>> {
         listener.set_nonblocking(true)?;
+        let stop: [UnixStream; 2] = UnixStream::pair()?.into();
+        signals_end(&stop[0], &[Signal::SIGTERM, Signal::SIGINT])?;
         let mut places = names.map(|name| Place::new(name, start));
         for place in &mut places {
             place.fill()?;
         }
-        let stop: [UnixStream; 2] = UnixStream::pair()?.into();
-        signals_end(&stop[0], &[Signal::SIGTERM, Signal::SIGINT])?;
         Ok(Balancer {
             listener: Some(listener),
             stop,
@@ -92,15 +92,15 @@ impl Balancer<'_> {
                 }
                 self.returned.extend(back.connections);
             }
+            if stop {
+                self.stop_at = Some(Instant::now() + STOP_LIMIT);
+            }
             self.pause_until.take_if(|until| *until <= Instant::now());
             if self.pause_until.is_none() {
                 self.place_returned();
                 if connections || self.stop_at.is_some() {
                     self.accept();
                 }
-            }
-            if stop {
-                self.stop_at = Some(Instant::now() + STOP_LIMIT);
             }
             if self.has_finished() {
                 return Ok(ExitCode::SUCCESS);
