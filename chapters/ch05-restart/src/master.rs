@@ -104,8 +104,9 @@ impl Master<'_> {
         log(format_args!("worker {pid} started"));
         match listener.try_clone() {
             Ok(copy) => {
-                self.children.send_handle(id, Value::from("server"), Handle::TcpListener(copy));
+                // First: what is sent behind a handle waits until that is acknowledged.
                 self.children.send(id, &json!({"act": "adopts"}));
+                self.children.send_handle(id, Value::from("server"), Handle::TcpListener(copy));
             }
             Err(error) => {
                 complain(format_args!("cannot copy the listener: {}", reason(&error)));
@@ -126,6 +127,11 @@ impl Master<'_> {
             Event::Message(id, received) if received.message["act"] == "suicide" => {
                 self.say_of(id, "drains: it finishes what it has");
                 self.inputs.push_back(Input::Suicide(id));
+                // If all end, there will be no replacement to take those who wait in the backlog.
+                let answer = if self.listener.is_some() { "go" } else { "keep" };
+                if self.children.connected(id) {
+                    self.children.send(id, &json!({"act": answer}));
+                }
             }
             Event::Message(id, Received { message, handle: Some(Handle::Tcp(stream)), .. })
                 if message["act"] == "adopt" =>

@@ -60,6 +60,8 @@ pub struct Worker<H> {
     connections: Vec<Connection>,
     /// The parent gives connections that come back from one worker to another.
     parent_adopts: bool,
+    /// All workers end: nobody else will take those who wait in the backlog.
+    all_end: bool,
     drain: Option<Drain>,
 }
 
@@ -81,6 +83,7 @@ impl<H: Handler> Worker<H> {
             accept_from: None,
             connections: Vec::new(),
             parent_adopts: false,
+            all_end: false,
             drain: None,
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Drain {
     code: u8,
     /// Until when it empties the backlog, if it does.
     accept_until: Option<Instant>,
+    /// The parent has said that others take those who wait in the backlog.
+    may_end: bool,
 }
 
 impl<H: Handler> Worker<H> {
@@ -47,15 +49,33 @@ impl<H: Handler> Worker<H> {
         let until = now + if why == Why::ParentIsGone { LIMIT_ALONE } else { LIMIT };
         let first = self.drain.is_none();
         let code = if why == Why::Panicked { 1 } else { 0 };
-        let drain = self.drain.get_or_insert(Drain { until, code, accept_until: None });
+        let drain =
+            self.drain.get_or_insert(Drain { until, code, accept_until: None, may_end: false });
         drain.until = drain.until.min(until);
         // After a panic, others take those who wait in the backlog. When all workers end, nobody
         // would: with the last copy of the listener, the kernel resets them all.
-        if why != Why::Panicked {
+        if why != Why::Panicked || self.all_end {
             drain.accept_until.get_or_insert(now + ACCEPT_LIMIT);
         }
         if first {
             self.say_suicide();
+        }
+    }
+
+    /// The parent has heard of the suicide, and has started a replacement.
+    pub(super) fn may_end(&mut self) {
+        if let Some(drain) = &mut self.drain {
+            drain.may_end = true;
+        }
+    }
+
+    /// The parent says that all workers end, this one too. It keeps what it has, and takes those who
+    /// wait in the backlog, also if it drains already.
+    pub(super) fn all_end(&mut self) {
+        self.parent_adopts = false;
+        self.all_end = true;
+        if let Some(drain) = &mut self.drain {
+            drain.accept_until.get_or_insert(Instant::now() + ACCEPT_LIMIT);
         }
     }
 
@@ -122,7 +142,9 @@ impl<H: Handler> Worker<H> {
         let under_way = |it: &ch03_handles::HandleChannel| it.wants_write() || it.awaits_answer();
         let unheard = self.channel.as_ref().is_some_and(under_way);
         let calls = drain.accept_until.is_some() && self.listener.is_some();
-        let done = self.connections.is_empty() && !unheard && !calls;
+        // A parent that answers to a suicide may say that there will be no replacement.
+        let asks = self.parent_adopts && self.channel.is_some() && !drain.may_end;
+        let done = self.connections.is_empty() && !unheard && !calls && !asks;
         (done || Instant::now() >= drain.until).then_some(drain.code)
     }
 }

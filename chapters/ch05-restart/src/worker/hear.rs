@@ -47,7 +47,8 @@ impl<H: Handler> Worker<H> {
             }
             (_, None) => match received.message["act"].as_str() {
                 Some("adopts") => self.parent_adopts = true,
-                Some("keep") => self.parent_adopts = false,
+                Some("go") => self.may_end(),
+                Some("keep") => self.all_end(),
                 _ => {}
             },
         }
