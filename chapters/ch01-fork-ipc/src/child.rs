@@ -242,8 +242,12 @@ fn close_all_but(keep: RawFd) {
         libc::syscall(libc::SYS_close_range, keep + 1, libc::c_uint::MAX, 0);
     }
     #[cfg(not(target_os = "linux"))]
-    // SAFETY: as above.
-    for fd in (3..unsafe { libc::getdtablesize() }).filter(|&fd| fd != keep) {
-        unsafe { libc::close(fd) };
+    {
+        // SAFETY: it only asks for a number.
+        let limit = unsafe { libc::getdtablesize() };
+        for fd in (3..limit).filter(|&fd| fd != keep) {
+            // SAFETY: as above; where nothing is open, close(2) fails and nothing happens.
+            unsafe { libc::close(fd) };
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     os::{
         fd::{AsFd, OwnedFd},
@@ -167,7 +167,7 @@ fn make_use_of(handle: Handle, is: Kind) -> io::Result<()> {
     }
 }
 
-fn say_on(mut stream: impl Read + Write, sentence: &str) -> io::Result<()> {
+fn say_on(mut stream: impl Write, sentence: &str) -> io::Result<()> {
     stream.write_all(sentence.as_bytes())
 }
 
