@@ -1,7 +1,7 @@
 //! A child process, made in two ways: `fork` alone, and `fork` + `exec`.
 
 use std::{
-    fmt, io,
+    io,
     os::{
         fd::{AsRawFd, RawFd},
         unix::{net::UnixStream, process::CommandExt},
@@ -21,6 +21,8 @@ use nix::{
     unistd::{ForkResult, Pid, fork, getpid, getppid},
 };
 
+use crate::Ended;
+
 /// A child process: something to kill, and to wait for.
 ///
 /// Dropping it does neither. A child that ends and is never waited for stays in the process table
@@ -35,18 +37,8 @@ pub struct Child {
     pub stderr: Option<ChildStderr>,
 }
 
-/// How a process ended. Never both: Node's `exit` event has `code` or `signal`, the other is null.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// By itself, with a code from 0 to 255.
-    Exited(i32),
-    /// By a signal that it did not handle.
-    Signaled(Signal),
-    /// By a real-time signal, of which there are only numbers (signal(7)). Linux.
-    RealTime(i32),
-}
-
 impl Child {
+    // ANCHOR: spawn
     /// Node's way, `child_process.fork()`: fork + exec, with the channel's number in the child's
     /// environment. Returns once exec has succeeded. The stream is the parent's end, and blocks.
     ///
@@ -71,7 +63,9 @@ impl Child {
         let pid = Pid::from_raw(started.id() as i32);
         Ok((Child { pid, ended: None, stdout: started.stdout, stderr: started.stderr }, ours))
     }
+    // ANCHOR_END: spawn
 
+    // ANCHOR: fork
     /// Plain fork(2): the child is a copy of this process, runs `body` with its end of the channel
     /// and exits with what that returns, or with 101 if it panics. It holds the standard streams
     /// and the channel, and no other descriptor.
@@ -109,6 +103,7 @@ impl Child {
             }
         }
     }
+    // ANCHOR_END: fork
 
     /// The process id. After the child was waited for, the system may give it to another process.
     pub fn pid(&self) -> Pid {
@@ -135,6 +130,7 @@ impl Child {
         self.waitpid(WaitPidFlag::WNOHANG)
     }
 
+    // ANCHOR: kill
     /// Sends it a signal, like Node's `child.kill()`. The child may handle or ignore any but SIGKILL
     /// and SIGSTOP (signal(7)).
     ///
@@ -147,7 +143,9 @@ impl Child {
             None => Ok(kill(self.pid, signal)?),
         }
     }
+    // ANCHOR_END: kill
 
+    // ANCHOR: waitpid
     /// waitpid(2) for this child alone: with -1 it would also take the children of others in this
     /// process, such as a library's.
     fn waitpid(&mut self, how: WaitPidFlag) -> io::Result<Option<Ended>> {
@@ -168,36 +166,10 @@ impl Child {
         }
         Ok(self.ended)
     }
+    // ANCHOR_END: waitpid
 }
 
-impl Ended {
-    fn signaled(number: i32) -> Ended {
-        match Signal::try_from(number) {
-            Ok(signal) => Ended::Signaled(signal),
-            Err(_) => Ended::RealTime(number),
-        }
-    }
-
-    /// Node's `signal`: the name of the signal that ended it; `None`, if none did.
-    pub fn signal(self) -> Option<String> {
-        match self {
-            Ended::Exited(_) => None,
-            Ended::Signaled(signal) => Some(signal.as_str().to_owned()),
-            Ended::RealTime(number) => Some(format!("SIG{number}")),
-        }
-    }
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Ended::Exited(code) => write!(f, "exited with code {code}"),
-            Ended::Signaled(signal) => write!(f, "was killed by {signal}"),
-            Ended::RealTime(number) => write!(f, "was killed by signal {number}"),
-        }
-    }
-}
-
+// ANCHOR: before_exec
 /// What a child does between fork and exec.
 fn before_exec(parent: Pid, channel: RawFd) -> io::Result<()> {
     die_with(parent)?;
@@ -207,7 +179,9 @@ fn before_exec(parent: Pid, channel: RawFd) -> io::Result<()> {
     fcntl(channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     Ok(())
 }
+// ANCHOR_END: before_exec
 
+// ANCHOR: die_with
 /// Asks the kernel to kill this process when its parent ends, however that ends. `PR_SET_PDEATHSIG`
 /// (prctl(2)) survives exec, so it holds for programs that know nothing of it. Linux only.
 fn die_with(parent: Pid) -> io::Result<()> {
@@ -219,7 +193,9 @@ fn die_with(parent: Pid) -> io::Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: die_with
 
+// ANCHOR: close_on_exec
 /// Marks all descriptors but the standard streams close-on-exec: also those that this process was
 /// itself started with and does not know of. Needs Linux 5.11; elsewhere it does nothing, and what
 /// std has opened is marked already.
@@ -230,6 +206,7 @@ fn close_on_exec() {
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
     }
 }
+// ANCHOR_END: close_on_exec
 
 /// Closes every descriptor above the standard streams but `keep`.
 fn close_all_but(keep: RawFd) {

@@ -13,16 +13,19 @@
 //! This is what Node's `child_process.fork()` does, in its own wire format: a connected pair of
 //! Unix stream sockets; the number of the child's end is in its environment, as `NODE_CHANNEL_FD`.
 //!
-//! Read `channel.rs` first, then `child.rs`, `inherited.rs` and `ending.rs`; `main.rs` puts them to use.
+//! Read `channel.rs` first, then `child.rs`, `ended.rs`, `inherited.rs` and `ending.rs`; `main.rs`
+//! puts them to use.
 
 mod channel;
 mod child;
+mod ended;
 mod ending;
 mod inherited;
 mod message;
 
 pub use channel::Channel;
-pub use child::{Child, Ended};
+pub use child::Child;
+pub use ended::Ended;
 pub use ending::{leave_signals_to_parent, signals_end};
 pub use inherited::{NoChannel, inherited_channel};
 pub use message::{Line, MAX_MESSAGE, RecvError, SendError, is_internal};

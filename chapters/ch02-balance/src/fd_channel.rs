@@ -10,6 +10,7 @@ mod incoming;
 mod open_sockets;
 mod protocol;
 mod receive;
+mod under_way;
 
 use std::{
     collections::VecDeque,
@@ -21,7 +22,7 @@ use std::{
     sync::Arc,
 };
 
-use ch01_fork_ipc::{Channel, Line, MAX_MESSAGE, RecvError, SendError};
+use ch01_fork_ipc::{Channel, Line, MAX_MESSAGE, SendError};
 use nix::poll::PollFlags;
 use serde_json::{Map, Value, json};
 
@@ -29,10 +30,12 @@ use crate::FdStream;
 pub use incoming::{Incoming, NotPassed, Passed};
 pub use open_sockets::OpenSocket;
 use open_sockets::OpenSockets;
+use under_way::{Arrived, Sending, into_message_and_fd};
 
 /// What may wait here to be sent, besides the bytes of it (16 MiB).
 const MAX_QUEUE: usize = 4096;
 
+// ANCHOR: fd_channel
 /// A channel for messages and descriptors that speaks what Node's `child_process` speaks. It never
 /// blocks.
 ///
@@ -57,23 +60,7 @@ pub struct FdChannel {
     stalled: bool,
     open: OpenSockets,
 }
-
-/// What has come, and was not returned yet.
-#[derive(Debug)]
-struct Arrived {
-    /// What [`Channel::flushed`] has to reach first: then the acknowledgement has left.
-    ack_end: u64,
-    item: Result<Incoming, RecvError>,
-}
-
-/// A descriptor that is on its way out.
-#[derive(Debug)]
-struct Sending {
-    fd: Arc<OwnedFd>,
-    tries: u8,
-    /// What [`Channel::flushed`] is once the whole message has left.
-    end: u64,
-}
+// ANCHOR_END: fd_channel
 
 impl FdChannel {
     /// Over `socket`, as Node does it: one handle under way at a time, and what is sent after it
@@ -119,6 +106,7 @@ impl FdChannel {
         self.pump().map_err(SendError::Io)
     }
 
+    // ANCHOR: pass
     /// Sends a message with a descriptor, like Node's `send(message, handle)`. `kind` and `fields`
     /// say on the envelope what it is.
     ///
@@ -143,6 +131,7 @@ impl FdChannel {
         let _ = self.pump();
         Ok(())
     }
+    // ANCHOR_END: pass
 
     /// Whether another handle would leave at once.
     pub fn has_room(&self) -> bool {
@@ -181,6 +170,7 @@ impl FdChannel {
         self.channel.last_line().end
     }
 
+    // ANCHOR: pump
     /// Writes what may leave now. [`recv`](FdChannel::recv) does it too.
     ///
     /// # Errors
@@ -202,7 +192,9 @@ impl FdChannel {
         }
         Ok(())
     }
+    // ANCHOR_END: pump
 
+    // ANCHOR: into_unacknowledged
     /// Ends the channel, and gives back what the other side has never acknowledged, each with its
     /// message: the oldest first.
     pub fn into_unacknowledged(self) -> Vec<(Value, OwnedFd)> {
@@ -211,6 +203,7 @@ impl FdChannel {
         let queued = queue.into_iter().filter_map(|(line, sending)| Some((line, sending?)));
         under_way.into_iter().chain(queued).map(into_message_and_fd).collect()
     }
+    // ANCHOR_END: into_unacknowledged
 
     fn flush(&mut self) -> io::Result<bool> {
         let flushed = self.channel.flush();
@@ -239,11 +232,4 @@ impl AsFd for FdChannel {
 /// The other side will read nothing more.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
-}
-
-/// The message in an envelope, and the descriptor that nobody else holds any more.
-fn into_message_and_fd((line, sending): (Line, Sending)) -> (Value, OwnedFd) {
-    let message = line.message()["msg"].take();
-    let fd = Arc::into_inner(sending.fd).expect("the stream holds it only until it is written");
-    (message, fd)
 }

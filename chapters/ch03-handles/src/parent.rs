@@ -20,10 +20,14 @@ struct Worker {
     ready: bool,
 }
 
+// ANCHOR: share_listener
 /// The parent of chapter 3. It ends when it is told to, by a signal; its workers see that and
 /// follow. It also ends when no worker is left: it has no listener any more to give to others.
 pub fn share_listener(options: &Options) -> anyhow::Result<ExitCode> {
     let listener = options.listen()?;
+    // For workers in Node: they all wake for one connection, and those that come too late must not
+    // wait in accept(2). Ours wait nowhere else, and switch it off again.
+    listener.set_nonblocking(true)?;
     let mut workers = Vec::new();
     for _ in 0..options.workers {
         workers.push(start(options, &listener)?);
@@ -41,7 +45,8 @@ pub fn share_listener(options: &Options) -> anyhow::Result<ExitCode> {
         if workers.is_empty() && leaving.wakes_at().is_none() {
             bail!("no worker is left, and this chapter does not replace them");
         }
-        if listener.is_some() && workers.iter().all(|worker| worker.ready) {
+        let ready = !workers.is_empty() && workers.iter().all(|worker| worker.ready);
+        if listener.is_some() && ready {
             // A listening socket closes when its last copy does, and the workers have theirs.
             listener = None;
             log("every worker has the listener; the parent has closed its own");
@@ -49,7 +54,9 @@ pub fn share_listener(options: &Options) -> anyhow::Result<ExitCode> {
         wait(&workers, &leaving).context("cannot wait for the workers")?;
     }
 }
+// ANCHOR_END: share_listener
 
+// ANCHOR: start
 /// Starts a worker and sends it the listener.
 fn start(options: &Options, listener: &TcpListener) -> anyhow::Result<Worker> {
     let command = options.worker()?;
@@ -63,6 +70,7 @@ fn start(options: &Options, listener: &TcpListener) -> anyhow::Result<Worker> {
     log(format_args!("worker {} started", child.pid()));
     Ok(Worker { child, channel, ready: false })
 }
+// ANCHOR_END: start
 
 /// Reads all that a worker has sent. One whose channel has ended is on its way out.
 fn hear(mut worker: Worker, leaving: &mut Leaving) -> Option<Worker> {

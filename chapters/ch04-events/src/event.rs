@@ -4,17 +4,21 @@ use std::{error::Error, fmt, io, os::fd::OwnedFd};
 
 use ch01_fork_ipc::{Ended, RecvError, SendError};
 use ch03_handles::{Received, WrongHandle};
+use cli::reason;
 use nix::{errno::Errno, sys::signal::Signal};
 use serde_json::Value;
 
+// ANCHOR: id
 /// Which child. The system gives a process id to another process as soon as its owner was waited
 /// for; these are never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub u64);
+// ANCHOR_END: id
 
 /// How it ended; or the error, if it could not be started or could not be waited for.
 pub type Outcome = Result<Ended, Errno>;
 
+// ANCHOR: event
 /// What happened.
 ///
 /// For one child they come in this order: `Spawn`, any number of `Message`, `Acked`, `Output` and
@@ -48,7 +52,9 @@ pub enum Event {
     /// This process itself was sent a signal.
     Signal(Signal),
 }
+// ANCHOR_END: event
 
+// ANCHOR: child_error
 /// What did not work.
 #[derive(Debug)]
 pub enum ChildError {
@@ -71,6 +77,7 @@ pub enum ChildError {
     /// It cannot be waited for.
     Wait(io::Error),
 }
+// ANCHOR_END: child_error
 
 impl ChildError {
     /// Node's `error.code` where Node has one: the name of the system's error, such as `ENOENT`, or
@@ -102,16 +109,16 @@ impl fmt::Display for ChildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ChildError::Start(program, error) => {
-                write!(f, "cannot start {program}: {}", errno(error).desc())
+                write!(f, "cannot start {program}: {}", reason(error))
             }
-            ChildError::Kill(error) => write!(f, "cannot send a signal: {}", errno(error).desc()),
+            ChildError::Kill(error) => write!(f, "cannot send a signal: {}", reason(error)),
             ChildError::ChannelClosed => f.write_str("the channel is closed"),
             ChildError::Send(error) => error.fmt(f),
             ChildError::Receive(error) => error.fmt(f),
             ChildError::Wrong(error) => error.fmt(f),
             ChildError::Missing => f.write_str("a handle was lost: no descriptor is free here"),
             ChildError::Refused => f.write_str("the child cannot take a handle, after three tries"),
-            ChildError::Wait(error) => write!(f, "cannot wait for it: {}", errno(error).desc()),
+            ChildError::Wait(error) => write!(f, "cannot wait for it: {}", reason(error)),
         }
     }
 }

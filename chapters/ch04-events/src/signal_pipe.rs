@@ -22,6 +22,7 @@ use nix::{
     unistd::getpid,
 };
 
+// ANCHOR: statics
 /// The process whose pipe it is; 0 where there is none.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
@@ -31,7 +32,9 @@ static WRITE_END: AtomicI32 = AtomicI32::new(-1);
 /// The signals that have come and were not taken, one bit each. A signal that comes again before it
 /// was taken is the same one, as it is in the kernel (signal(7)).
 static PENDING: AtomicU64 = AtomicU64::new(0);
+// ANCHOR_END: statics
 
+// ANCHOR: signal_pipe
 /// Signals, as something to read. A process has at most one of these.
 #[derive(Debug)]
 pub struct SignalPipe {
@@ -39,8 +42,10 @@ pub struct SignalPipe {
     _writer: UnixStream,
     before: Vec<(Signal, SigAction)>,
 }
+// ANCHOR_END: signal_pipe
 
 impl SignalPipe {
+    // ANCHOR: new
     /// From now on, `signals` do not do what they do by default, but are heard here. So is what was
     /// ignored before, except SIGHUP: a program that nohup(1) has started is not to hear it.
     ///
@@ -73,7 +78,9 @@ impl SignalPipe {
         }
         Ok(pipe)
     }
+    // ANCHOR_END: new
 
+    // ANCHOR: take
     /// The signals since the last call, each once. Does not block.
     pub fn take(&mut self) -> Vec<Signal> {
         let mut bytes = [0; 512];
@@ -84,6 +91,7 @@ impl SignalPipe {
         let numbers = (1..=64).filter(|number| pending & bit(*number) != 0);
         numbers.filter_map(|number| Signal::try_from(number).ok()).collect()
     }
+    // ANCHOR_END: take
 }
 
 /// The place of a signal in [`PENDING`].
@@ -97,6 +105,7 @@ impl AsFd for SignalPipe {
     }
 }
 
+// ANCHOR: drop
 impl Drop for SignalPipe {
     fn drop(&mut self) {
         for (signal, before) in &self.before {
@@ -108,11 +117,13 @@ impl Drop for SignalPipe {
         OWNER.store(0, Ordering::SeqCst);
     }
 }
+// ANCHOR_END: drop
 
+// ANCHOR: handler
 /// The handler.
 extern "C" fn on_signal(number: libc::c_int) {
     // A forked child has its parent's handlers until it calls exec, and the parent's pipe. What it
-    // would write, its parent would take for a signal of its own.
+    // would write there wakes its parent for nothing, and the bit would be set in the child alone.
     if OWNER.load(Ordering::SeqCst) != getpid().as_raw() {
         return;
     }
@@ -123,3 +134,4 @@ extern "C" fn on_signal(number: libc::c_int) {
     unsafe { libc::write(WRITE_END.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
+// ANCHOR_END: handler

@@ -6,10 +6,7 @@ use std::{
     os::fd::AsFd,
 };
 
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Prints a line on standard output, or does nothing where its reader is gone.
 ///
@@ -53,9 +50,10 @@ fn takes_a_line(stream: &impl AsFd) -> bool {
 /// What went wrong, in the system's own words: `Address already in use`, without the number that
 /// `std` puts behind it.
 pub fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(number) => Errno::from_raw(number).desc().to_owned(),
-        None => error.to_string(),
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((words, _)) if error.raw_os_error().is_some() => words.to_owned(),
+        _ => text,
     }
 }
 

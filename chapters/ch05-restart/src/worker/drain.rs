@@ -42,6 +42,7 @@ pub(super) struct Drain {
 }
 
 impl<H: Handler> Worker<H> {
+    // ANCHOR: start_draining
     /// Stops accepting. The first reason decides the exit code; to be told again changes nothing but
     /// a deadline that is nearer.
     pub(super) fn start_draining(&mut self, why: Why) {
@@ -61,8 +62,9 @@ impl<H: Handler> Worker<H> {
             self.say_suicide();
         }
     }
+    // ANCHOR_END: start_draining
 
-    /// The parent has heard of the suicide, and has started a replacement.
+    /// The parent has heard of the suicide: others will take those who wait in the backlog.
     pub(super) fn may_end(&mut self) {
         if let Some(drain) = &mut self.drain {
             drain.may_end = true;
@@ -88,6 +90,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    // ANCHOR: go_on_draining
     /// What there is to do in each turn of the loop, while this worker drains.
     pub(super) fn go_on_draining(&mut self) {
         let Some(drain) = &self.drain else { return };
@@ -98,7 +101,9 @@ impl<H: Handler> Worker<H> {
             self.give_back_idle();
         }
     }
+    // ANCHOR_END: go_on_draining
 
+    // ANCHOR: empty_backlog
     /// Takes all who wait in the backlog, and closes the listener.
     fn empty_backlog(&mut self, end: Instant) {
         while self.connections.len() < MAX_CONNECTIONS && Instant::now() < end {
@@ -116,7 +121,9 @@ impl<H: Handler> Worker<H> {
             self.listener = None;
         }
     }
+    // ANCHOR_END: empty_backlog
 
+    // ANCHOR: give_back_idle
     /// Gives the connections on which nothing is asked back to the parent: another worker gets them,
     /// and their clients do not notice. Otherwise they would have to be cut off in the end, perhaps
     /// just when a request is on its way.
@@ -134,7 +141,9 @@ impl<H: Handler> Worker<H> {
             }
         }
     }
+    // ANCHOR_END: give_back_idle
 
+    // ANCHOR: is_drained
     /// The exit code, once nobody is connected or the time is up. To end earlier would cut off
     /// answers that are still on their way.
     pub(super) fn is_drained(&self) -> Option<u8> {
@@ -147,4 +156,5 @@ impl<H: Handler> Worker<H> {
         let done = self.connections.is_empty() && !unheard && !calls && !asks;
         (done || Instant::now() >= drain.until).then_some(drain.code)
     }
+    // ANCHOR_END: is_drained
 }
