@@ -17,6 +17,7 @@ use crate::{Line, MAX_MESSAGE, RecvError, SendError};
 use inbox::Inbox;
 use outbox::Outbox;
 
+// ANCHOR: channel
 /// Sends and receives JSON values over a stream, one a line.
 ///
 /// It blocks if the stream does. On a non-blocking stream, what the other side does not take yet is
@@ -27,6 +28,7 @@ pub struct Channel<S> {
     inbox: Inbox,
     outbox: Outbox,
 }
+// ANCHOR_END: channel
 
 impl<S> Channel<S> {
     /// A channel over `stream`, which must be connected.
@@ -69,6 +71,7 @@ impl<S> Channel<S> {
 }
 
 impl<S: Read> Channel<S> {
+    // ANCHOR: recv
     /// The next message. `Ok(None)` at the end of the stream, when the other side has closed it.
     ///
     /// Blocks until a whole line is there, if the stream blocks.
@@ -91,9 +94,11 @@ impl<S: Read> Channel<S> {
             }
         }
     }
+    // ANCHOR_END: recv
 }
 
 impl<S: Write> Channel<S> {
+    // ANCHOR: send
     /// Queues `message` and writes what the stream takes: on a blocking stream, it blocks until all of
     /// it is written. Like Node's `process.send()`.
     ///
@@ -118,6 +123,7 @@ impl<S: Write> Channel<S> {
         self.enqueue(line);
         self.flush().map(drop).map_err(SendError::Io)
     }
+    // ANCHOR_END: send
 
     /// Queues `line`, however much waits already, and writes nothing: [`flush`](Channel::flush)
     /// does.
@@ -136,6 +142,7 @@ impl<S: Write> Channel<S> {
     }
 }
 
+// ANCHOR: retry
 /// Repeats a system call that a signal has interrupted (signal(7), `EINTR`).
 fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
@@ -145,3 +152,4 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         }
     }
 }
+// ANCHOR_END: retry

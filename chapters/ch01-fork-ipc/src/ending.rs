@@ -15,6 +15,7 @@ use nix::{
     },
 };
 
+// ANCHOR: leave_signals
 /// For a worker that ends by itself when its channel ends, and first finishes its answers.
 ///
 /// SIGINT and SIGHUP are ignored from now on: Ctrl-C, or a terminal that closes, sends them to the
@@ -35,7 +36,9 @@ pub fn leave_signals_to_parent() -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGCONT)?;
     Ok(())
 }
+// ANCHOR_END: leave_signals
 
+// ANCHOR: signals_end
 /// From now on, these signals end `stream` from this side: what has arrived can still be read, and
 /// then comes the end of the stream. A loop that waits for the stream so hears of the signal. A worker
 /// that gives its channel acts as if its parent were gone.
@@ -63,3 +66,4 @@ extern "C" fn end_stream(_signal: c_int) {
     let _ = shutdown(STREAM.load(Ordering::SeqCst), Shutdown::Read);
     Errno::set_raw(errno);
 }
+// ANCHOR_END: signals_end

@@ -17,6 +17,7 @@ use nix::{
     },
 };
 
+// ANCHOR: inherited
 /// Takes over the channel that the parent has left in `NODE_CHANNEL_FD`, and removes Node's two
 /// variables from the environment, so that no child of this process takes the number for its own.
 ///
@@ -50,6 +51,7 @@ pub unsafe fn inherited_channel() -> Result<UnixStream, NoChannel> {
     }
     Ok(UnixStream::from(fd))
 }
+// ANCHOR_END: inherited
 
 /// Asks the kernel: `EBADF` where nothing is open, `ENOTSOCK` where it is no socket.
 fn is_unix(fd: RawFd) -> bool {

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     })
 }
 
+// ANCHOR: two_children
 /// The parent.
 fn two_children(options: &Options) -> anyhow::Result<ExitCode> {
     say(format_args!("parent {}: starting two children", process::id()));
@@ -56,7 +57,9 @@ fn two_children(options: &Options) -> anyhow::Result<ExitCode> {
     greet("fork + exec", executed.0, executed.1).and(greeted)?;
     Ok(ExitCode::SUCCESS)
 }
+// ANCHOR_END: two_children
 
+// ANCHOR: greet
 /// Says hello, hears the answer, closes the channel and waits until the child has ended.
 fn greet(how: &str, mut child: Child, stream: UnixStream) -> anyhow::Result<()> {
     let me = format!("parent {}", process::id());
@@ -84,6 +87,7 @@ fn greet(how: &str, mut child: Child, stream: UnixStream) -> anyhow::Result<()> 
     say(format_args!("{me}: child {pid} {ended}"));
     heard.map(drop).with_context(|| format!("child {pid}"))
 }
+// ANCHOR_END: greet
 
 /// The first message that is not the transport's own.
 fn answer(channel: &mut Channel<UnixStream>) -> anyhow::Result<Value> {
@@ -109,6 +113,7 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+// ANCHOR: echo
 /// What both children do: send every message back, until the parent closes the channel.
 fn echo(stream: UnixStream) -> anyhow::Result<()> {
     let mut channel = Channel::new(stream);
@@ -126,6 +131,7 @@ fn echo(stream: UnixStream) -> anyhow::Result<()> {
         }
     }
 }
+// ANCHOR_END: echo
 
 /// At most 80 characters of a message: it may have 16 MiB.
 fn shortened(message: &Value) -> String {

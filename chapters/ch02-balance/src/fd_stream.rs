@@ -30,6 +30,7 @@ const MAX_WAITING: usize = 8;
 /// The most descriptors that the kernel takes in one message: `SCM_MAX_FD`, unix(7).
 const MOST_IN_ONE: usize = 253;
 
+// ANCHOR: fd_stream
 /// A non-blocking Unix stream that carries descriptors.
 ///
 /// Reading collects those that arrive, in order: [`take_fd`](FdStream::take_fd). Writing sends the
@@ -43,7 +44,9 @@ pub struct FdStream {
     attached: Option<Arc<OwnedFd>>,
     control: Vec<u8>,
 }
+// ANCHOR_END: fd_stream
 
+// ANCHOR: arrived
 /// What came with one read.
 #[derive(Debug)]
 struct Arrived {
@@ -52,6 +55,7 @@ struct Arrived {
     /// `None`: it was lost on the way in.
     fd: Option<OwnedFd>,
 }
+// ANCHOR_END: arrived
 
 impl FdStream {
     /// Takes over `socket`, and makes it non-blocking.
@@ -64,6 +68,7 @@ impl FdStream {
         Ok(FdStream { socket, arrived: VecDeque::new(), read: 0, attached: None, control })
     }
 
+    // ANCHOR: take_fd
     /// The descriptor that came with the message which is these bytes of the stream. `None` if none
     /// came, or if it was lost, because this process had no number free for it (`EMFILE`).
     ///
@@ -73,6 +78,7 @@ impl FdStream {
         let begins_there = self.arrived.front()?.with.start <= message.start;
         if begins_there { self.arrived.pop_front()?.fd } else { None }
     }
+    // ANCHOR_END: take_fd
 
     /// As [`take_fd`](FdStream::take_fd), for bytes that are no message: closes what came with them,
     /// and tells whether there was something.
@@ -89,6 +95,7 @@ impl FdStream {
     }
 }
 
+// ANCHOR: read
 impl Read for FdStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // What arrives must not be inherited by the next exec; set later, a fork could come first.
@@ -121,6 +128,7 @@ impl Read for FdStream {
         Ok(bytes)
     }
 }
+// ANCHOR_END: read
 
 /// The descriptors in one control message, each with an owner.
 fn received(part: ControlMessageOwned) -> Vec<OwnedFd> {
@@ -153,6 +161,7 @@ fn cut_off(control: &[u8]) -> Vec<OwnedFd> {
     numbers.map(|bytes| unsafe { OwnedFd::from_raw_fd(i32::from_ne_bytes(bytes)) }).collect()
 }
 
+// ANCHOR: write
 impl Write for FdStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let number = self.attached.as_ref().map(|fd| [fd.as_raw_fd()]);
@@ -169,6 +178,7 @@ impl Write for FdStream {
         Ok(())
     }
 }
+// ANCHOR_END: write
 
 impl AsFd for FdStream {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     })
 }
 
+// ANCHOR: balance
 /// The parent. When it ends, its children see the end of their channels, and follow.
 fn balance(options: &Options) -> anyhow::Result<ExitCode> {
     let listener = options.listen()?;
@@ -56,7 +57,9 @@ fn balance(options: &Options) -> anyhow::Result<ExitCode> {
     };
     Balancer::start(listener, ["normal", "special"], &command)?.run()
 }
+// ANCHOR_END: balance
 
+// ANCHOR: answer
 /// A child.
 fn answer(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.worker_name()?.unwrap_or("no".to_owned());
@@ -67,3 +70,4 @@ fn answer(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     Worker::new(&name, FdChannel::new(stream)?).run()?;
     Ok(ExitCode::SUCCESS)
 }
+// ANCHOR_END: answer

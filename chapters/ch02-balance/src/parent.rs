@@ -81,6 +81,7 @@ impl Balancer<'_> {
         })
     }
 
+    // ANCHOR: run
     /// Hands out connections until a signal asks this process to end.
     pub fn run(mut self) -> anyhow::Result<ExitCode> {
         loop {
@@ -107,7 +108,9 @@ impl Balancer<'_> {
             }
         }
     }
+    // ANCHOR_END: run
 
+    // ANCHOR: wait
     /// Waits until there is something to do.
     fn wait(&self) -> Result<Ready, Errno> {
         let mut polled = Vec::with_capacity(4);
@@ -131,7 +134,9 @@ impl Balancer<'_> {
         let stop = self.stop_at.is_none() && ready.next() == Some(true);
         Ok(Ready { connections, stop })
     }
+    // ANCHOR_END: wait
 
+    // ANCHOR: accept
     /// Accepts those who wait, as long as a child has room. Nobody reads a byte of them here. When this
     /// process is to end and nobody waits any more, it closes the listener: the kernel resets whoever
     /// is left in its backlog.
@@ -157,21 +162,27 @@ impl Balancer<'_> {
             }
         }
     }
+    // ANCHOR_END: accept
 
+    // ANCHOR: has_finished
     /// Whether this process may end: the children have all that was accepted, or the time is up.
     fn has_finished(&self) -> bool {
         let under_way = self.places.iter().filter_map(Place::channel).any(FdChannel::awaits_answer);
         let done = self.listener.is_none() && self.returned.is_empty() && !under_way;
         self.stop_at.is_some_and(|limit| done || limit <= Instant::now())
     }
+    // ANCHOR_END: has_finished
 
+    // ANCHOR: place_returned
     fn place_returned(&mut self) {
         while self.places.iter().any(Place::has_room) {
             let Some((message, connection)) = self.returned.pop_front() else { return };
             self.give(message, connection);
         }
     }
+    // ANCHOR_END: place_returned
 
+    // ANCHOR: give
     /// Gives a connection to the child whose turn it is.
     fn give(&mut self, message: Value, connection: OwnedFd) {
         let turn = self.turn.pick(self.places.len(), |index| self.places[index].has_room());
@@ -180,9 +191,12 @@ impl Balancer<'_> {
             None => self.returned.push_back((message, connection)),
         }
     }
+    // ANCHOR_END: give
 
+    // ANCHOR: has_room
     /// Whether a new connection could go to a child at once. Those that came back go first.
     fn has_room(&self) -> bool {
         self.returned.is_empty() && self.places.iter().any(Place::has_room)
     }
+    // ANCHOR_END: has_room
 }

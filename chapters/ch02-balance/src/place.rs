@@ -31,6 +31,7 @@ const BATCH: usize = 256;
 /// Makes the command that starts the child with this name.
 pub type Start<'a> = &'a dyn Fn(&OsStr) -> anyhow::Result<Command>;
 
+// ANCHOR: place
 /// A place, and the child in it.
 pub struct Place<'a> {
     name: &'static str,
@@ -46,6 +47,7 @@ pub struct Place<'a> {
     ask_from: Option<Instant>,
     leaving: Leaving,
 }
+// ANCHOR_END: place
 
 /// What came back from a child.
 #[derive(Default)]
@@ -111,6 +113,7 @@ impl<'a> Place<'a> {
         passed.err().map(|not_passed| (message, not_passed.fd))
     }
 
+    // ANCHOR: tend
     /// Hears the child, replaces one that is gone, and waits for those that were.
     pub fn tend(&mut self) -> Returned {
         let mut returned = Returned::default();
@@ -131,7 +134,9 @@ impl<'a> Place<'a> {
         }
         returned
     }
+    // ANCHOR_END: tend
 
+    // ANCHOR: hear
     /// Receives what the child has sent. `false` once it will send nothing more.
     fn hear(&mut self, returned: &mut Returned) -> bool {
         let Some((_, channel)) = &mut self.child else { return true };
@@ -161,6 +166,7 @@ impl<'a> Place<'a> {
         self.more = true;
         true
     }
+    // ANCHOR_END: hear
 
     /// Whether the child has ended although its channel is open: somebody else holds that too. It is
     /// asked when there is a reason, and not for each connection.
@@ -178,6 +184,7 @@ impl<'a> Place<'a> {
         matches!(child.try_wait(), Ok(Some(_)))
     }
 
+    // ANCHOR: vacate
     /// The child has left its channel: takes back what it has not acknowledged.
     fn vacate(&mut self) -> Vec<(Value, OwnedFd)> {
         let Some((child, channel)) = self.child.take() else { return Vec::new() };
@@ -187,4 +194,5 @@ impl<'a> Place<'a> {
         self.fill_from = if self.proven { now } else { now + PAUSE };
         channel.into_unacknowledged()
     }
+    // ANCHOR_END: vacate
 }

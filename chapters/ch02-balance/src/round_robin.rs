@@ -1,5 +1,6 @@
 //! Who is next.
 
+// ANCHOR: round_robin
 /// Gives every one its turn: 0, 1, … and 0 again.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
@@ -14,6 +15,7 @@ impl RoundRobin {
         Some(chosen)
     }
 }
+// ANCHOR_END: round_robin
 
 #[cfg(test)]
 mod tests {

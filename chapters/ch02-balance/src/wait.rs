@@ -15,6 +15,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
+// ANCHOR: poll_until
 /// The time until `when`, as poll(2) takes it: in milliseconds, rounded up, so that nobody wakes a
 /// moment too early and finds nothing to do. `None` is for ever.
 pub fn poll_until(when: Option<Instant>) -> PollTimeout {
@@ -23,7 +24,9 @@ pub fn poll_until(when: Option<Instant>) -> PollTimeout {
     let rounded_up = (left + Duration::from_nanos(999_999)).as_millis();
     PollTimeout::try_from(rounded_up).unwrap_or(PollTimeout::MAX)
 }
+// ANCHOR_END: poll_until
 
+// ANCHOR: wait_for
 /// Blocks until one of `events` has come for `fd`. `false` if `until` comes first.
 ///
 /// # Errors
@@ -36,3 +39,4 @@ pub fn wait_for(fd: &impl AsFd, events: PollFlags, until: Option<Instant>) -> io
         Err(error) => Err(error.into()),
     }
 }
+// ANCHOR_END: wait_for

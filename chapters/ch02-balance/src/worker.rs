@@ -52,6 +52,7 @@ impl Worker {
         Worker { reply, channel: Some(channel), answered: Vec::new() }
     }
 
+    // ANCHOR: run
     /// Answers until the parent is gone, and then for a second more, where clients need it.
     pub fn run(mut self) -> Result<(), Errno> {
         let (mut end, mut more) = (None, false);
@@ -66,7 +67,9 @@ impl Worker {
             more = self.receive();
         }
     }
+    // ANCHOR_END: run
 
+    // ANCHOR: wait
     /// Waits until the parent or a client has something for us, and sees to the clients.
     fn wait(&mut self, end: Option<Instant>) -> Result<(), Errno> {
         let clients =
@@ -91,7 +94,9 @@ impl Worker {
             .retain(|it| !(ready.next() == Some(true) && has_closed(&it.stream)) && now < it.until);
         Ok(())
     }
+    // ANCHOR_END: wait
 
+    // ANCHOR: receive
     /// Answers connections that have arrived; true if there may be more of them, which poll(2) does
     /// not know of.
     fn receive(&mut self) -> bool {
@@ -118,7 +123,9 @@ impl Worker {
         }
         true
     }
+    // ANCHOR_END: receive
 
+    // ANCHOR: answer
     /// Writes the reply and ends our side of the stream: Node's `socket.end(text)`.
     ///
     /// It does not close the socket yet. The client has sent a request that nobody has read, and
@@ -133,8 +140,10 @@ impl Worker {
             self.answered.push(Answered { stream, until, _open: passed.open });
         }
     }
+    // ANCHOR_END: answer
 }
 
+// ANCHOR: has_closed
 /// Reads away what the client sends; true at the end of it. Does not block.
 fn has_closed(stream: &TcpStream) -> bool {
     let mut unread = [0; 4096];
@@ -149,3 +158,4 @@ fn has_closed(stream: &TcpStream) -> bool {
     }
     false
 }
+// ANCHOR_END: has_closed

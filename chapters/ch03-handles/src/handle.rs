@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::Kind;
 
+// ANCHOR: handle
 /// What can be sent beside a message: Node's `sendHandle`.
 #[derive(Debug)]
 pub enum Handle {
@@ -32,6 +33,7 @@ pub enum Handle {
     /// The bare descriptor of a UDP socket: `dgram.Native`.
     UdpNative(OwnedFd),
 }
+// ANCHOR_END: handle
 
 impl Handle {
     /// The `type` on Node's envelope.
@@ -55,6 +57,7 @@ impl Handle {
         fields
     }
 
+    // ANCHOR: from_fd
     /// Makes a handle of `fd`, which came in an envelope that says `said`.
     ///
     /// # Errors
@@ -75,6 +78,7 @@ impl Handle {
             _ => return Err(WrongHandle { said: said.to_owned(), is }),
         })
     }
+    // ANCHOR_END: from_fd
 }
 
 impl AsFd for Handle {

@@ -90,6 +90,7 @@ impl HandleChannel {
         self.0.pass(handle.node_type(), handle.fields(), message, handle.into())
     }
 
+    // ANCHOR: recv
     /// The next message or handle. `Ok(None)` at the end of the stream. Never blocks.
     ///
     /// # Errors
@@ -113,6 +114,7 @@ impl HandleChannel {
             Incoming::Internal => Delivery::Internal,
         }))
     }
+    // ANCHOR_END: recv
 
     /// Ends the channel: see [`FdChannel::into_unacknowledged`].
     pub fn into_unacknowledged(self) -> Vec<(Value, OwnedFd)> {

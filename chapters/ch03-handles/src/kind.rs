@@ -32,6 +32,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    // ANCHOR: of
     /// Asks the kernel (socket(7)): its `SO_TYPE`, its address family, and whether it listens
     /// (`SO_ACCEPTCONN`).
     ///
@@ -60,6 +61,7 @@ impl Kind {
             _ => Kind::Other,
         })
     }
+    // ANCHOR_END: of
 }
 
 impl fmt::Display for Kind {

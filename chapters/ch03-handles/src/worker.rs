@@ -38,6 +38,7 @@ const THREADS: usize = 8;
 /// How long somebody may take to make use of a handle that was sent to be tried out.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+// ANCHOR: run
 /// Does what the parent sends, until the parent is gone.
 pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
     let mut answers = None;
@@ -65,7 +66,9 @@ pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+// ANCHOR_END: run
 
+// ANCHOR: receive
 /// `"server"` with a listener is the work. Everything else is sent back with what came along; and
 /// what came along is used.
 fn receive(
@@ -90,7 +93,9 @@ fn receive(
     }
     Ok(None)
 }
+// ANCHOR_END: receive
 
+// ANCHOR: serve
 /// Serves `listener` with tiny_http, in threads of its own. Returns the number of answers so far.
 ///
 /// There are several, because tiny_http reads a request's body to its end before it lets go of the
@@ -116,7 +121,9 @@ fn serve(listener: TcpListener) -> anyhow::Result<Arc<AtomicUsize>> {
     }
     Ok(answers)
 }
+// ANCHOR_END: serve
 
+// ANCHOR: serve_to_the_end
 /// The parent is gone. The threads go on for a while, and then the process ends with them.
 ///
 /// Some requests may be lost here: tiny_http cannot stop accepting. Chapter 5 can.
@@ -132,7 +139,9 @@ fn serve_to_the_end(answers: &AtomicUsize) {
         before = now;
     }
 }
+// ANCHOR_END: serve_to_the_end
 
+// ANCHOR: answer
 fn answer(request: tiny_http::Request) -> io::Result<()> {
     let text = format!("handled by child, pid is {}\n", process::id());
     let plain = Header::from_bytes("Content-Type", "text/plain").expect("a valid header");
@@ -140,7 +149,9 @@ fn answer(request: tiny_http::Request) -> io::Result<()> {
     let _ = request.respond(Response::from_string(text).with_header(plain));
     Ok(())
 }
+// ANCHOR_END: answer
 
+// ANCHOR: make_use_of
 /// Says a sentence over whatever it is: on a connection at once, on a listener to the first that
 /// connects, to the sender of the first datagram.
 fn make_use_of(handle: Handle, is: Kind) -> io::Result<()> {
@@ -166,6 +177,7 @@ fn make_use_of(handle: Handle, is: Kind) -> io::Result<()> {
         Kind::Other => Err(ErrorKind::Unsupported.into()),
     }
 }
+// ANCHOR_END: make_use_of
 
 fn say_on(mut stream: impl Write, sentence: &str) -> io::Result<()> {
     stream.write_all(sentence.as_bytes())

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::{ChildError, Event, Id, SignalPipe, kid::Kid};
 
+// ANCHOR: children
 /// The children of this process, heard through one poll(2), and the signals to this process too.
 #[derive(Debug)]
 pub struct Children {
@@ -23,6 +24,7 @@ pub struct Children {
     /// What has happened between two calls of `wait`.
     events: Vec<Event>,
 }
+// ANCHOR_END: children
 
 /// What poll(2) was asked about.
 #[derive(Clone, Copy)]
@@ -105,6 +107,7 @@ impl Children {
         }
     }
 
+    // ANCHOR: wait
     /// Blocks until something happens, and returns what. Returns an empty list if `until` comes first.
     ///
     /// # Errors
@@ -125,7 +128,9 @@ impl Children {
         }
         Ok(std::mem::take(&mut self.events))
     }
+    // ANCHOR_END: wait
 
+    // ANCHOR: poll
     /// What there is to read. The signals come last: what a child has sent before it ended is received
     /// before its end.
     fn poll(&self, until: Option<Instant>) -> io::Result<Vec<Source>> {
@@ -152,7 +157,9 @@ impl Children {
         let ready = sources.into_iter().zip(polled).filter(|(_, it)| it.any() == Some(true));
         Ok(ready.map(|(source, _)| source).collect())
     }
+    // ANCHOR_END: poll
 
+    // ANCHOR: dispatch
     fn dispatch(&mut self, source: Source) {
         match source {
             Source::Channel(id) => {
@@ -175,11 +182,14 @@ impl Children {
             }
         }
     }
+    // ANCHOR_END: dispatch
 
+    // ANCHOR: reap
     /// One SIGCHLD may stand for many children (signal(7)): asks all of them.
     fn reap(&mut self) {
         for kid in self.kids.values_mut() {
             kid.reap(&mut self.events);
         }
     }
+    // ANCHOR_END: reap
 }

@@ -17,6 +17,7 @@ use nix::{
 
 use crate::{ChildError, Event, Id, Outcome, event::errno};
 
+// ANCHOR: batch
 /// Messages that are taken from one child in a row. One that sends without pause must not keep the
 /// others waiting.
 const BATCH: usize = 256;
@@ -26,7 +27,9 @@ const BATCH_BYTES: u64 = 1 << 20;
 
 /// More than the kernel holds for a channel, however short the messages.
 const MOST_BATCHES: usize = 1024;
+// ANCHOR_END: batch
 
+// ANCHOR: kid
 /// A child, from its start until nothing more can come from it.
 #[derive(Debug)]
 pub(crate) struct Kid {
@@ -41,6 +44,7 @@ pub(crate) struct Kid {
     /// It may have sent more than was taken. poll(2) does not see what is in the channel already.
     pub more: bool,
 }
+// ANCHOR_END: kid
 
 impl Kid {
     /// Starts it, or tells why that cannot be.
@@ -84,6 +88,7 @@ impl Kid {
         }
     }
 
+    // ANCHOR: hear
     /// Takes what the child has sent.
     pub fn hear(&mut self, events: &mut Vec<Event>) {
         let id = self.id;
@@ -121,6 +126,7 @@ impl Kid {
         }
         self.more = true;
     }
+    // ANCHOR_END: hear
 
     /// Takes what the child has printed.
     pub fn read_output(&mut self, events: &mut Vec<Event>) {
@@ -135,6 +141,7 @@ impl Kid {
         });
     }
 
+    // ANCHOR: reap
     /// Sees whether it has ended.
     pub fn reap(&mut self, events: &mut Vec<Event>) {
         if self.outcome.is_some() {
@@ -160,6 +167,7 @@ impl Kid {
         self.outcome = Some(Ok(ended));
         events.push(Event::Exit(self.id, ended));
     }
+    // ANCHOR_END: reap
 
     /// Closes the channel from our side.
     pub fn disconnect(&mut self, events: &mut Vec<Event>) {
@@ -171,6 +179,7 @@ impl Kid {
         }
     }
 
+    // ANCHOR: close
     /// Says so when nothing more can come.
     pub fn close(&mut self, events: &mut Vec<Event>) {
         if let Some(outcome) = self.outcome {
@@ -180,6 +189,7 @@ impl Kid {
             }
         }
     }
+    // ANCHOR_END: close
 }
 
 /// The channel, and the ends of the pipes that the child prints to, none of which blocks.

@@ -13,6 +13,7 @@ use crate::watch::event_json;
 /// it is ready.
 type Stop = (&'static str, &'static str, fn(&mut Children, Id));
 
+// ANCHOR: stops
 const STOPS: [Stop; 9] = [
     ("A child says something and ends", "says-hi", |_, _| {}),
     ("A child ends with a code", "exits-7", |_, _| {}),
@@ -27,11 +28,13 @@ const STOPS: [Stop; 9] = [
         children.send(child, &Value::from("are you there?"));
     }),
 ];
+// ANCHOR_END: stops
 
 fn kill(children: &mut Children, child: Id) {
     children.kill(child, Signal::SIGTERM);
 }
 
+// ANCHOR: run
 /// Goes from stop to stop. A signal to this process is an event like the others, and ends it.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let mut children = Children::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1])?;
@@ -52,6 +55,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+// ANCHOR_END: run
 
 fn command(options: &Options, child: &str) -> anyhow::Result<Command> {
     if child.is_empty() {
@@ -62,6 +66,7 @@ fn command(options: &Options, child: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
+// ANCHOR: follow
 /// Prints the events of `child` until there will be no more. A code, if this process is to end.
 fn follow(
     children: &mut Children,
@@ -88,6 +93,7 @@ fn follow(
         }
     }
 }
+// ANCHOR_END: follow
 
 /// `exit        code 7, signal null`
 fn sentence(event: &Value) -> String {

@@ -36,6 +36,7 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+// ANCHOR: trap_sigterm
 /// Node: `process.on('SIGTERM', () => process.exit(1))`.
 fn trap_sigterm(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
     let mut signals = SignalPipe::new(&[Signal::SIGTERM])?;
@@ -45,6 +46,7 @@ fn trap_sigterm(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::FAILURE)
 }
+// ANCHOR_END: trap_sigterm
 
 /// Sends every message back, until the parent closes the channel. A handle is closed.
 fn echo(mut channel: HandleChannel) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use tiny_http::{Method, Response, ResponseBox, StatusCode};
 
 use crate::{BadRequest, Request};
 
+// ANCHOR: print
 /// The answer to `request`, as it goes over the wire. With `close`, it says that this is the last
 /// one on this connection.
 ///
@@ -23,6 +24,7 @@ pub fn print(request: &Request, response: ResponseBox, close: bool) -> io::Resul
     }
     Ok(bytes)
 }
+// ANCHOR_END: print
 
 /// The answer to what is no request. It is the last one on this connection.
 pub(crate) fn print_error(error: BadRequest) -> Vec<u8> {
@@ -36,8 +38,10 @@ pub(crate) fn print_error(error: BadRequest) -> Vec<u8> {
     bytes
 }
 
+// ANCHOR: insert_header
 /// tiny_http ignores `Connection` on a response: it goes in after the first line.
 fn insert_header(bytes: &mut Vec<u8>, header: &[u8]) {
     let line = bytes.windows(2).position(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
     bytes.splice(line..line, header.iter().copied());
 }
+// ANCHOR_END: insert_header

@@ -66,6 +66,7 @@ impl Connection {
         }
     }
 
+    // ANCHOR: step
     /// Goes on, as far as that is possible without waiting.
     pub fn step(&mut self) -> Step {
         let result = match self.state {
@@ -81,6 +82,7 @@ impl Connection {
             Err(_) => Step::Closed,
         }
     }
+    // ANCHOR_END: step
 
     /// The answer to the last [`Step::Answer`]. With `close`, it is the last on this connection.
     pub fn answer(&mut self, bytes: Vec<u8>, close: bool) {
@@ -89,6 +91,7 @@ impl Connection {
         self.deadline = Instant::now() + READ_TIMEOUT;
     }
 
+    // ANCHOR: is_idle
     /// Whether nothing is asked or answered here now.
     pub fn is_idle(&mut self) -> bool {
         if !matches!(self.state, State::Head) || !self.input.is_empty() {
@@ -97,12 +100,14 @@ impl Connection {
         self.more |= self.has_sent_more();
         !self.more
     }
+    // ANCHOR_END: is_idle
 
     /// The socket, to give it to another. Nothing that has come through it may be here.
     pub fn into_stream(self) -> TcpStream {
         self.stream
     }
 
+    // ANCHOR: has_sent_more
     /// Whether the client has sent more than the request that is being answered.
     pub fn has_sent_more(&mut self) -> bool {
         if self.input.is_empty() {
@@ -111,7 +116,9 @@ impl Connection {
         // Some end a body with an empty line, which belongs to nothing (RFC 9112, 2.2).
         self.input.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
     }
+    // ANCHOR_END: has_sent_more
 
+    // ANCHOR: time_is_up
     /// The deadline has come. One that is in the middle of a request is told so. False if it is to
     /// be dropped.
     pub fn time_is_up(&mut self) -> bool {
@@ -124,7 +131,9 @@ impl Connection {
             State::Answer { .. } | State::Refusal | State::Linger => false,
         }
     }
+    // ANCHOR_END: time_is_up
 
+    // ANCHOR: read_head
     fn read_head(&mut self) -> io::Result<Step> {
         loop {
             match Request::parse(&self.input) {
@@ -155,6 +164,7 @@ impl Connection {
             }
         }
     }
+    // ANCHOR_END: read_head
 
     fn read_body(&mut self) -> io::Result<Step> {
         for _ in 0..IN_A_ROW {
@@ -184,6 +194,7 @@ impl Connection {
         Ok(read)
     }
 
+    // ANCHOR: write_answer
     fn write_answer(&mut self) -> io::Result<Step> {
         while self.written < self.output.len() {
             self.written += self.stream.write(&self.output[self.written..])?;
@@ -205,7 +216,9 @@ impl Connection {
         self.stream.shutdown(Shutdown::Write)?;
         Ok(Step::Wait)
     }
+    // ANCHOR_END: write_answer
 
+    // ANCHOR: linger
     fn linger(&mut self) -> io::Result<Step> {
         let mut unread = [0; MAX_HEAD];
         for _ in 0..IN_A_ROW {
@@ -215,6 +228,7 @@ impl Connection {
         }
         Ok(Step::Wait)
     }
+    // ANCHOR_END: linger
 
     fn refuse(&mut self, bad: BadRequest) {
         self.answer(print_error(bad), true);

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
     })
 }
 
+// ANCHOR: worker
 /// A child.
 fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (mut crash_after, mut name) = (1, None);
@@ -66,6 +67,7 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let code = Worker::new(greeter, HandleChannel::new(stream)?, signals).run()?;
     Ok(ExitCode::from(code))
 }
+// ANCHOR_END: worker
 
 /// One line for a panic. The default hook can print a backtrace as well, and to make one takes longer
 /// than to replace the worker.
@@ -78,6 +80,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     cli::complain(format_args!("worker {} panicked{place}: {message}", process::id()));
 }
 
+// ANCHOR: greeter
 /// The article's handler: it answers, and then it throws an exception.
 struct Greeter {
     answers: u64,
@@ -98,3 +101,4 @@ impl Handler for Greeter {
         }
     }
 }
+// ANCHOR_END: greeter

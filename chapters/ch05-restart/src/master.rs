@@ -35,6 +35,7 @@ struct Master<'a> {
     inputs: VecDeque<Input>,
 }
 
+// ANCHOR: run
 /// Runs until a signal asks it to end.
 pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
     // Before anything that a signal could leave half done.
@@ -68,8 +69,10 @@ pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
         master.inputs.push_back(Input::Tick);
     }
 }
+// ANCHOR_END: run
 
 impl Master<'_> {
+    // ANCHOR: act
     /// Does what the supervisor has decided.
     fn act(&mut self, action: Action) -> anyhow::Result<()> {
         match action {
@@ -88,7 +91,9 @@ impl Master<'_> {
         }
         Ok(())
     }
+    // ANCHOR_END: act
 
+    // ANCHOR: start
     /// Starts a worker and sends it the listener.
     fn start(&mut self) -> anyhow::Result<()> {
         let mut command = self.options.worker()?;
@@ -115,7 +120,9 @@ impl Master<'_> {
         }
         Ok(())
     }
+    // ANCHOR_END: start
 
+    // ANCHOR: hear
     /// Translates an event for the supervisor, and tells the user.
     fn hear(&mut self, event: Event) {
         match event {
@@ -176,7 +183,9 @@ impl Master<'_> {
             | Event::Close(..) => {}
         }
     }
+    // ANCHOR_END: hear
 
+    // ANCHOR: adopt
     /// A worker that drains gives back a connection on which nothing is asked, or one has ended
     /// without having acknowledged it. Chapter 2 again: the descriptor travels, and the client does
     /// not notice. Nothing is read from it here.
@@ -187,7 +196,9 @@ impl Master<'_> {
             complain("too many connections wait for a worker: one is closed");
         }
     }
+    // ANCHOR_END: adopt
 
+    // ANCHOR: place_adopted
     /// Gives adopted connections to the workers that are ready, in turn. When everything ends, none
     /// is: then they go to one that drains, if possible to that from which they came.
     fn place_adopted(&mut self, supervisor: &Supervisor) {
@@ -210,6 +221,7 @@ impl Master<'_> {
             self.children.send_handle(worker, Value::from("connection"), handle);
         }
     }
+    // ANCHOR_END: place_adopted
 
     fn say_of(&self, id: Id, what: impl std::fmt::Display) {
         match self.children.pid(id) {

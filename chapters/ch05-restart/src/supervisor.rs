@@ -78,6 +78,7 @@ impl Supervisor {
         }
     }
 
+    // ANCHOR: step
     /// Takes in what has happened, and tells what is to be done about it, in this order.
     pub fn step(&mut self, now: Instant, input: Input) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -104,6 +105,7 @@ impl Supervisor {
         }
         actions
     }
+    // ANCHOR_END: step
 
     /// When the next [`Input::Tick`] is due; `None` if nothing will happen by itself.
     pub fn deadline(&self) -> Option<Instant> {
@@ -129,6 +131,7 @@ impl Supervisor {
         }
     }
 
+    // ANCHOR: suicide
     /// Only a worker's first word counts, so it is never replaced twice.
     fn suicide(&mut self, now: Instant, id: Id, actions: &mut Vec<Action>) {
         match self.workers.get_mut(&id) {
@@ -154,6 +157,7 @@ impl Supervisor {
             "a worker never got ready: the next one starts in {pause} ms"
         )));
     }
+    // ANCHOR_END: suicide
 
     fn terminate(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if let Some(since) = self.stopping {

@@ -35,6 +35,7 @@ const MAX_CONNECTIONS: usize = 4096;
 /// Answers to one client in a row. One that sends without pause must not keep the others waiting.
 const IN_A_ROW: usize = 16;
 
+// ANCHOR: handler
 /// What a worker's program does with requests.
 ///
 /// If either function panics, the worker drains and exits with 1. The request on which
@@ -46,6 +47,7 @@ pub trait Handler {
     /// An answer has been written: the kernel has its last byte. The client may not have it yet.
     fn answered(&mut self) {}
 }
+// ANCHOR_END: handler
 
 /// A worker of chapter 5.
 pub struct Worker<H> {
@@ -88,6 +90,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    // ANCHOR: run
     /// Serves until it is drained. Returns the exit code: 1 after a panic, else 0.
     ///
     /// # Errors
@@ -107,7 +110,9 @@ impl<H: Handler> Worker<H> {
             }
         }
     }
+    // ANCHOR_END: run
 
+    // ANCHOR: wait
     /// Waits until there is something to do.
     fn wait(&mut self) -> io::Result<Found> {
         let mut polled: Vec<PollFd> =
@@ -132,6 +137,7 @@ impl<H: Handler> Worker<H> {
         let listener = listens && self.listener.is_some() && ready.last() == Some(&true);
         Ok(Found { connections: ready[..self.connections.len()].to_vec(), listener })
     }
+    // ANCHOR_END: wait
 
     fn next_deadline(&self) -> Option<Instant> {
         let connections = self.connections.iter().map(|it| it.deadline);
@@ -142,6 +148,7 @@ impl<H: Handler> Worker<H> {
         self.drain.is_none() && self.connections.len() < MAX_CONNECTIONS
     }
 
+    // ANCHOR: accept
     /// Accepts one connection, so that the next can go to a worker that is idle; or several, if there
     /// are so many here that each turn of the loop costs more than the connection. Often the request
     /// is here already.
@@ -173,6 +180,7 @@ impl<H: Handler> Worker<H> {
             }
         }
     }
+    // ANCHOR_END: accept
 
     /// Goes on with the connections that are `ready`, and those whose time is up.
     fn serve(&mut self, ready: &[bool]) {
@@ -193,6 +201,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    // ANCHOR: go_on
     /// Goes on with one connection, as far as that is possible without waiting. False if it is
     /// closed.
     fn go_on(&mut self, connection: &mut Connection) -> bool {
@@ -211,7 +220,9 @@ impl<H: Handler> Worker<H> {
         connection.more = true;
         true
     }
+    // ANCHOR_END: go_on
 
+    // ANCHOR: answer
     fn answer(&mut self, connection: &mut Connection, request: &Request) {
         let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request)));
         let response = handled.unwrap_or_else(|_| self.panicked());
@@ -228,6 +239,7 @@ impl<H: Handler> Worker<H> {
             }
         }
     }
+    // ANCHOR_END: answer
 
     /// The program has failed. This is the answer to the request that it failed on.
     fn panicked(&mut self) -> ResponseBox {

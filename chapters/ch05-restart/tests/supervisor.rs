@@ -21,6 +21,7 @@ fn a_full_house_has_nothing_to_wait_for() {
     assert_eq!(policy.after(3_600_000), []);
 }
 
+// ANCHOR: suicide_test
 #[test]
 fn a_suicide_is_replaced_at_once_and_only_once() {
     let mut policy = Policy::ready(2);
@@ -32,6 +33,7 @@ fn a_suicide_is_replaced_at_once_and_only_once() {
     assert_eq!(policy.step(Input::Gone(Id(0))), [], "and is unknown by now");
     assert_eq!(policy.supervisor.deadline(), None);
 }
+// ANCHOR_END: suicide_test
 
 #[test]
 fn a_sudden_death_is_replaced_at_once_and_only_once() {
@@ -53,6 +55,7 @@ fn all_that_die_at_once_are_replaced_at_once() {
     assert_eq!(policy.supervisor.deadline(), None);
 }
 
+// ANCHOR: pauses_test
 #[test]
 fn pauses_double_from_100_ms_to_5_s_and_stay_there() {
     let mut policy = Policy::new(1);
@@ -68,6 +71,7 @@ fn pauses_double_from_100_ms_to_5_s_and_stay_there() {
         assert_eq!(policy.after(1), [Action::Start], "after {pause} ms");
     }
 }
+// ANCHOR_END: pauses_test
 
 #[test]
 fn a_worker_that_gets_ready_ends_the_pauses() {

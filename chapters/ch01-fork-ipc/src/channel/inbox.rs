@@ -35,6 +35,7 @@ impl Inbox {
         self.line_began..self.taken
     }
 
+    // ANCHOR: next_line
     /// Takes one line, without its newline; `None` if none is whole.
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, RecvError> {
         let unseen = &self.bytes[self.scanned..self.end];
@@ -54,6 +55,7 @@ impl Inbox {
         self.taken += line.len() as u64 + 1;
         Ok(Some(&self.bytes[line]))
     }
+    // ANCHOR_END: next_line
 
     /// Reads once. 0 at the end of the stream.
     pub fn fill(&mut self, stream: &mut impl Read) -> Result<usize, RecvError> {

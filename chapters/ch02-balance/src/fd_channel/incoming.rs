@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::OpenSocket;
 
+// ANCHOR: incoming
 /// What comes in.
 #[derive(Debug)]
 pub enum Incoming {
@@ -24,6 +25,7 @@ pub enum Incoming {
     /// program can turn to others in between.
     Internal,
 }
+// ANCHOR_END: incoming
 
 /// A descriptor that has arrived. It is acknowledged: the sender's copy is closed, or soon will be.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use super::{Arrived, FdChannel, Incoming, Passed, Sending, into_message_and_fd};
 const TRIES: u8 = 3;
 
 impl FdChannel {
+    // ANCHOR: internal
     /// Acts on one internal message. What is returned is for the program, at once.
     pub(super) fn internal(&mut self, message: Value) -> Option<Incoming> {
         let Value::Object(message) = message else { return None };
@@ -31,7 +32,9 @@ impl FdChannel {
         let _ = self.pump();
         Some(incoming.unwrap_or(Incoming::Internal))
     }
+    // ANCHOR_END: internal
 
+    // ANCHOR: receive_handle
     /// A handle has come, or only its envelope.
     fn receive_handle(&mut self, envelope: Map<String, Value>) -> Option<Incoming> {
         let message = self.channel.last_line();
@@ -46,7 +49,9 @@ impl FdChannel {
         self.inbox.push_back(Arrived { ack_end, item: Ok(Incoming::Passed(passed)) });
         None
     }
+    // ANCHOR_END: receive_handle
 
+    // ANCHOR: refused
     /// The handle that an answer is for: the oldest. One that has not left yet cannot have been
     /// answered, whatever the other side says.
     fn take_answered(&mut self) -> Option<(Line, Sending)> {
@@ -66,6 +71,7 @@ impl FdChannel {
         let (message, fd) = into_message_and_fd((line, sending));
         Some(Incoming::Refused(message, fd))
     }
+    // ANCHOR_END: refused
 
     /// Puts an answer into the outbox. It leaves with the next flush.
     pub(super) fn reply(&mut self, answer: &Value) {

@@ -18,6 +18,7 @@ const MAX_REPLIES: usize = 1024;
 const MAX_REPLIED: u64 = 40 << 20;
 
 impl FdChannel {
+    // ANCHOR: recv
     /// The next message or handle. `Ok(None)` at the end of the stream. Never blocks.
     ///
     /// A handle is acknowledged before it is returned, and the kernel has the answer by then. So if this
@@ -52,6 +53,7 @@ impl FdChannel {
         }
         Err(RecvError::Io(ErrorKind::WouldBlock.into()))
     }
+    // ANCHOR_END: recv
 
     /// Whether the oldest of what has come may be returned: the kernel has its acknowledgement.
     fn is_released(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::Request;
 
+// ANCHOR: state
 /// Where it stands.
 #[derive(Debug)]
 pub(super) enum State {
@@ -19,6 +20,7 @@ pub(super) enum State {
     /// is still on its way (RFC 9112, 9.6).
     Linger,
 }
+// ANCHOR_END: state
 
 /// What a connection needs next.
 #[derive(Debug)]

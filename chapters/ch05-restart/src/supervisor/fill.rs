@@ -10,6 +10,7 @@ use super::{Action, State, Supervisor};
 const FAIR_CHANCE: Duration = Duration::from_secs(1);
 
 impl Supervisor {
+    // ANCHOR: fill
     /// Starts those that are missing, as far as there is room.
     pub(super) fn fill(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.room_at = None;
@@ -26,7 +27,9 @@ impl Supervisor {
         self.asked_for += starts;
         actions.extend((0..starts).map(|_| Action::Start));
     }
+    // ANCHOR_END: fill
 
+    // ANCHOR: make_room
     /// How many may be started. A program that crashes on each request, and clients that are slow,
     /// must not fill the process table with workers that drain: 2N + 8 are enough for all.
     fn room(&self) -> usize {
@@ -51,4 +54,5 @@ impl Supervisor {
             actions.push(Action::Kill(id));
         }
     }
+    // ANCHOR_END: make_room
 }

@@ -2,6 +2,7 @@
 
 use ch04_events::Id;
 
+// ANCHOR: words
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
@@ -38,3 +39,4 @@ pub enum Action {
         forced: bool,
     },
 }
+// ANCHOR_END: words

@@ -26,6 +26,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    // ANCHOR: receive
     fn receive(&mut self, received: Received) {
         match (received.message.as_str(), received.handle) {
             (Some("server"), Some(Handle::TcpListener(listener))) => {
@@ -53,6 +54,7 @@ impl<H: Handler> Worker<H> {
             },
         }
     }
+    // ANCHOR_END: receive
 
     fn parent_is_gone(&mut self) {
         self.channel = None;
