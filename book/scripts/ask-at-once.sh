@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Asks a server ten times, all at once: bash book/scripts/ask-at-once.sh [URL]
+set -euo pipefail
+url=${1:-http://127.0.0.1:1337}
+export no_proxy=127.0.0.1,localhost
+
+answers=$(mktemp)
+trap 'rm -f "$answers"' EXIT
+
+ask() {
+  # The server of chapter 2 sends no header. That is HTTP 0.9, and curl wants to be told.
+  if answer=$(curl --silent --http0.9 --max-time 10 "$url"); then
+    echo "received: $answer"
+  else
+    echo "no answer"
+  fi
+}
+
+for _ in 1 2 3 4 5 6 7 8 9 10; do ask & done | tee "$answers"
+answered=$(grep -c '^received' "$answers" || true)
+echo "answered: $answered of 10"
+[ "$answered" = 10 ]
