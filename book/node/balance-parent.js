@@ -1,0 +1,15 @@
+// Accepts connections, and gives one to each child in turn. It reads nothing of what clients send.
+const { fork } = require('node:child_process');
+const net = require('node:net');
+
+const program = process.argv[2] ?? 'book/node/balance-child.js';
+const children = ['normal', 'special'].map((name) => fork(program, [name]));
+
+let accepted = 0;
+const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+  children[accepted++ % children.length].send('socket', socket);
+});
+server.listen(process.env.PORT ?? 1337, '127.0.0.1', () => {
+  children.forEach((child) => console.log(`${child.spawnargs.at(-1)} is ${child.pid}`));
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+});
