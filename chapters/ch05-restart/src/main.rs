@@ -81,7 +81,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
 }
 
 // ANCHOR: greeter
-/// The article's handler: it answers, and then it throws an exception.
+/// Answers, and then panics: a bug that shows only afterwards.
 struct Greeter {
     answers: u64,
     crash_after: u64,
