@@ -14,22 +14,29 @@ pub(crate) struct Capture {
 struct State {
     bytes: Vec<u8>,
     open: bool,
+    flooded: bool,
 }
 
 impl Capture {
-    /// Reads `pipe` on a thread of its own, so that the program never blocks on a full pipe.
+    /// Reads `pipe` on a thread of its own, so that the program never blocks on a full pipe. Keeps
+    /// `most` bytes, and forgets what comes after them.
     ///
     /// The thread is never joined: it ends with the pipe, and that is open for as long as any
     /// process holds its other end. The family's death ends it.
-    pub fn of(mut pipe: impl Read + Send + 'static) -> Arc<Capture> {
-        let capture =
-            Arc::new(Capture { state: Mutex::new(State { bytes: Vec::new(), open: true }) });
+    pub fn of(mut pipe: impl Read + Send + 'static, most: usize) -> Arc<Capture> {
+        let state = State { bytes: Vec::new(), open: true, flooded: false };
+        let capture = Arc::new(Capture { state: Mutex::new(state) });
         let ours = Arc::clone(&capture);
         thread::spawn(move || {
             let mut buffer = [0; 8192];
             loop {
                 match pipe.read(&mut buffer) {
-                    Ok(n) if n > 0 => lock(&ours.state).bytes.extend_from_slice(&buffer[..n]),
+                    Ok(n) if n > 0 => {
+                        let mut state = lock(&ours.state);
+                        let room = most - state.bytes.len();
+                        state.bytes.extend_from_slice(&buffer[..n.min(room)]);
+                        state.flooded |= n > room;
+                    }
                     Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                     _ => break,
                 }
@@ -42,6 +49,11 @@ impl Capture {
     /// All that was printed so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&lock(&self.state).bytes).into_owned()
+    }
+
+    /// Whether more was printed than is kept.
+    pub fn has_flooded(&self) -> bool {
+        lock(&self.state).flooded
     }
 
     /// Whether more may come.

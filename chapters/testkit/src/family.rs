@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpgrp};
 
+use crate::capture::Capture;
 use crate::lock;
 use crate::processes::{Process, Stat, closure, living, sorted};
 use crate::wait::try_eventually;
@@ -33,11 +34,32 @@ pub(crate) struct Family {
     mark: String,
     /// Whoever was ever seen in it: one that drops the mark *and* leaves the tree is known yet.
     known: Mutex<HashSet<Process>>,
+    /// What it prints: standard output and standard error.
+    pub printed: [Arc<Capture>; 2],
+    /// Why it was ended from outside, if it was.
+    verdict: OnceLock<String>,
 }
 
 impl Family {
-    pub fn new(leader: Process, mark: String) -> Self {
-        Family { leader, mark, known: Mutex::new(HashSet::from([leader])) }
+    pub fn new(leader: Process, mark: String, printed: [Arc<Capture>; 2]) -> Self {
+        let known = Mutex::new(HashSet::from([leader]));
+        Family { leader, mark, known, printed, verdict: OnceLock::new() }
+    }
+
+    /// Ends all of it, and keeps the reason.
+    pub fn end(&self, why: String) {
+        let _ = self.verdict.set(why);
+        self.kill();
+    }
+
+    /// Why it was ended from outside, if it was.
+    pub fn verdict(&self) -> Option<&str> {
+        self.verdict.get().map(String::as_str)
+    }
+
+    /// Whether it has printed more than is kept.
+    pub fn has_flooded(&self) -> bool {
+        self.printed.iter().any(|capture| capture.has_flooded())
     }
 
     /// Every living member, oldest first.
@@ -63,6 +85,7 @@ impl Family {
     /// it is being looked for has a child that the first round missed. Returns who is left.
     pub fn kill(&self) -> Vec<Process> {
         let mut left = Vec::new();
+        self.stop();
         try_eventually(KILL_LIMIT, || {
             self.kill_group();
             left = self.living();
@@ -72,6 +95,23 @@ impl Family {
             left.is_empty().then_some(())
         });
         left
+    }
+
+    /// SIGSTOP for everyone, until there is nobody new: who is stopped cannot fork. A family that
+    /// makes processes faster than they can be killed one by one is so caught all the same.
+    fn stop(&self) {
+        let mut stopped = HashSet::new();
+        loop {
+            let new: Vec<Process> =
+                self.living().into_iter().filter(|it| !stopped.contains(it)).collect();
+            if new.is_empty() {
+                return;
+            }
+            for process in &new {
+                process.signal(Signal::SIGSTOP);
+            }
+            stopped.extend(new);
+        }
     }
 
     /// Reaches the whole group at once, so that no master can replace a worker meanwhile.

@@ -26,6 +26,7 @@
 //! ```
 
 mod capture;
+pub mod cell;
 mod family;
 pub mod http;
 pub mod load;

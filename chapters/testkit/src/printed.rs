@@ -83,9 +83,13 @@ impl Running {
             seen = lines.len();
             (seen >= count || ended).then_some(lines)
         });
-        let why = if ended { "the stream ended".into() } else { format!("after {LINE_LIMIT:?}") };
+        let when = if ended { "it has ended".into() } else { format!("{LINE_LIMIT:?} are over") };
         found.filter(|lines| lines.len() >= count).unwrap_or_else(|| {
-            panic!("{name}: wanted {needle:?} {count} x, seen {seen} x; {why}\n{}", self.story())
+            let times = if count == 1 { String::new() } else { format!(" {count} times") };
+            panic!(
+                "the program's {name} should say {needle:?}{times}; it was said {seen} times, and {when}\n{}",
+                self.story()
+            )
         })
     }
 }

@@ -5,16 +5,18 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::capture::Capture;
+use crate::cell;
 use crate::family::{Family, new_mark};
 use crate::processes::Process;
 use crate::running::Running;
-use crate::spawn::spawn;
+use crate::spawn::{spawn, spawn_confined};
 
 /// How a program is to be started: arguments, environment, directory. Standard input is
 /// `/dev/null` unless said otherwise.
@@ -22,6 +24,7 @@ pub struct Program {
     command: Command,
     inherited: Vec<OwnedFd>,
     limit: Duration,
+    in_cell: bool,
 }
 
 impl Program {
@@ -29,7 +32,8 @@ impl Program {
     pub fn new(path: impl AsRef<OsStr>) -> Program {
         let mut command = Command::new(path);
         command.stdin(Stdio::null());
-        Program { command, inherited: Vec::new(), limit: Duration::from_secs(20) }
+        let limit = Duration::from_secs(20);
+        Program { command, inherited: Vec::new(), limit, in_cell: false }
     }
 
     /// Adds one argument.
@@ -79,6 +83,12 @@ impl Program {
         self
     }
 
+    /// Has it run in a [cell](crate::cell), where it can do no harm. It then has 10 s for
+    /// [`output`](Program::output), unless the [limit](Program::limit) is set after this.
+    pub fn in_cell(self) -> Program {
+        Program { in_cell: true, limit: Duration::from_secs(10), ..self }
+    }
+
     /// Gives the program a channel as Node gives it to a child, and returns our end of it: so a
     /// test can be the parent of a worker. Sets `NODE_CHANNEL_FD` and the serialization mode.
     ///
@@ -109,14 +119,27 @@ impl Program {
         let mark = new_mark();
         self.command.env(&mark, "1").process_group(0);
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let spawned = spawn(&mut self.command, self.inherited);
-        let mut child = spawned.unwrap_or_else(|e| panic!("cannot start `{name}`: {e}"));
-        let pid = child.id() as i32;
-        // Not reaped yet, so it is there, if only as a zombie.
-        let leader = Process::of(pid).expect("/proc shows the child");
-        let stdout = Capture::of(child.stdout.take().expect("stdout is a pipe"));
-        let stderr = Capture::of(child.stderr.take().expect("stderr is a pipe"));
-        Running::new(name, child, Family::new(leader, mark), stdout, stderr)
+        let enrol = |child: &mut Child| {
+            let pid = child.id() as i32;
+            // Not reaped yet, so it is there, if only as a zombie.
+            let leader = Process::of(pid).expect("/proc shows the child");
+            let most = if self.in_cell { cell::MAX_OUTPUT } else { usize::MAX };
+            let stdout = Capture::of(child.stdout.take().expect("stdout is a pipe"), most);
+            let stderr = Capture::of(child.stderr.take().expect("stderr is a pipe"), most);
+            let family = Arc::new(Family::new(leader, mark, [stdout, stderr]));
+            if self.in_cell {
+                cell::watch(&family);
+            }
+            family
+        };
+        let spawned = if self.in_cell {
+            assert!(!cell::time_is_up(), "cannot start `{name}`: the time for all tests is up");
+            spawn_confined(&mut self.command, self.inherited, enrol)
+        } else {
+            spawn(&mut self.command, self.inherited, enrol)
+        };
+        let (child, family) = spawned.unwrap_or_else(|e| panic!("cannot start `{name}`: {e}"));
+        Running::new(name, child, family)
     }
 
     /// Runs it to its end and returns what came of it. Whatever it left behind is killed.

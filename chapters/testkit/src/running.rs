@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::capture::Capture;
+use crate::cell;
 use crate::family::Family;
 use crate::lock;
 use crate::processes::{Process, children_of, descendants_of};
@@ -20,19 +21,14 @@ use crate::wait::try_eventually;
 pub struct Running {
     name: String,
     child: Mutex<Child>,
-    family: Family,
+    family: Arc<Family>,
     pub(crate) stdout: Arc<Capture>,
     pub(crate) stderr: Arc<Capture>,
 }
 
 impl Running {
-    pub(crate) fn new(
-        name: String,
-        child: Child,
-        family: Family,
-        stdout: Arc<Capture>,
-        stderr: Arc<Capture>,
-    ) -> Running {
+    pub(crate) fn new(name: String, child: Child, family: Arc<Family>) -> Running {
+        let [stdout, stderr] = family.printed.clone();
         Running { name, child: Mutex::new(child), family, stdout, stderr }
     }
 
@@ -86,6 +82,11 @@ impl Running {
         child.try_wait().expect("our own child can be waited for")
     }
 
+    /// Whether nothing more can be printed: nobody holds its output open.
+    pub fn has_said_all(&self) -> bool {
+        !self.stdout.is_open() && !self.stderr.is_open()
+    }
+
     /// Blocks until it has ended, and returns how.
     ///
     /// # Panics
@@ -101,9 +102,10 @@ impl Running {
     /// Blocks until it has ended and its output too.
     #[track_caller]
     pub(crate) fn finish(self, limit: Duration) -> Output {
-        let silent = || !self.stdout.is_open() && !self.stderr.is_open();
-        let ended = || self.try_wait().filter(|_| silent());
-        match try_eventually(limit, ended) {
+        let ended = || self.try_wait().filter(|_| self.has_said_all());
+        let status = try_eventually(limit, ended);
+        assert!(self.family.verdict().is_none(), "{}", self.story());
+        match status {
             Some(status) => Output { status, stdout: self.stdout(), stderr: self.stderr() },
             None if self.try_wait().is_some() => panic!(
                 "ended, but after {limit:?} something that it started still holds its output\n{}",
@@ -123,8 +125,23 @@ impl Running {
     pub(crate) fn story(&self) -> String {
         let state = if self.family.leader.alive() { "runs" } else { "has ended" };
         let (name, pid) = (&self.name, self.pid());
-        let (out, err) = (self.stdout(), self.stderr());
-        format!("`{name}` (pid {pid}) {state}\n--- its stdout\n{out}\n--- its stderr\n{err}\n---")
+        let (out, err) = (clipped(&self.stdout()), clipped(&self.stderr()));
+        let ended = cell::story(&self.family);
+        format!(
+            "{ended}`{name}` (pid {pid}) {state}\n--- its stdout\n{out}\n--- its stderr\n{err}\n---"
+        )
+    }
+}
+
+/// The end of a long text: what came last tells most.
+fn clipped(text: &str) -> String {
+    const MOST: usize = 4 << 10;
+    match text.len().checked_sub(MOST) {
+        None | Some(0) => text.to_owned(),
+        Some(from) => {
+            let from = (from..).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+            format!("[…]{}", &text[from..])
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::cell;
 use crate::place::port_is_free;
 use crate::processes::Process;
 
@@ -28,7 +29,7 @@ pub fn eventually(what: &str, within: Duration, mut cond: impl FnMut() -> bool) 
 pub fn try_eventually<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + within;
     loop {
-        let late = Instant::now() >= deadline;
+        let late = Instant::now() >= deadline || cell::time_is_up();
         let found = look();
         if found.is_some() || late {
             return found;

@@ -1,0 +1,23 @@
+//! When the time for all tests is up, everything ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use testkit::{Program, assert_all_gone, eventually};
+
+#[test]
+fn a_test_that_waits_for_ever_is_ended_and_says_why() {
+    // SAFETY: this test program has one test, and has started no thread that reads the environment.
+    unsafe { std::env::set_var("CELL_SECONDS", "2") };
+    let began = Instant::now();
+    let server = Program::new("sleep").arg("300").in_cell().start();
+    let family = server.family();
+    let said = catch_unwind(AssertUnwindSafe(|| {
+        eventually("it never comes", Duration::from_secs(60), || false);
+    }));
+    assert!(said.is_err() && began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_all_gone(&family, None, Duration::from_secs(2));
+    let said = catch_unwind(AssertUnwindSafe(|| server.wait_for_line("hello")));
+    let said = said.unwrap_err().downcast_ref::<String>().cloned().unwrap_or_default();
+    assert!(said.contains("all tests together may take 2 s"), "{said}");
+}
