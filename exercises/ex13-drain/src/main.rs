@@ -1,0 +1,11 @@
+//! The program of the exercise. Your part is `answer.rs`.
+
+mod answer;
+mod given;
+mod kit;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    given::run()
+}
