@@ -28,7 +28,17 @@ impl Running {
     /// When there is none within 10 s, or when the output has ended without.
     #[track_caller]
     pub fn wait_for_line(&self, needle: &str) -> String {
-        self.line_of(&self.stdout, "stdout", needle, 1).swap_remove(0)
+        self.wait_for_line_or(needle, "")
+    }
+
+    /// As [`wait_for_line`](Running::wait_for_line). The panic says `hint` as well: where to look, if
+    /// the line does not come.
+    ///
+    /// # Panics
+    /// Just so.
+    #[track_caller]
+    pub fn wait_for_line_or(&self, needle: &str, hint: &str) -> String {
+        self.line_of(&self.stdout, "stdout", needle, 1, hint).swap_remove(0)
     }
 
     /// Blocks until `count` lines of standard output contain `needle`, and returns them all.
@@ -37,7 +47,7 @@ impl Running {
     /// As [`wait_for_line`](Running::wait_for_line).
     #[track_caller]
     pub fn wait_for_lines(&self, needle: &str, count: usize) -> Vec<String> {
-        self.line_of(&self.stdout, "stdout", needle, count)
+        self.line_of(&self.stdout, "stdout", needle, count, "")
     }
 
     /// As [`wait_for_line`](Running::wait_for_line), on standard error.
@@ -46,7 +56,7 @@ impl Running {
     /// Just so.
     #[track_caller]
     pub fn wait_for_stderr(&self, needle: &str) -> String {
-        self.line_of(&self.stderr, "stderr", needle, 1).swap_remove(0)
+        self.line_of(&self.stderr, "stderr", needle, 1, "").swap_remove(0)
     }
 
     /// Blocks until it has printed `listening on http://ADDR:PORT`, and returns that address.
@@ -73,7 +83,14 @@ impl Running {
     }
 
     #[track_caller]
-    fn line_of(&self, stream: &Capture, name: &str, needle: &str, count: usize) -> Vec<String> {
+    fn line_of(
+        &self,
+        stream: &Capture,
+        name: &str,
+        needle: &str,
+        count: usize,
+        hint: &str,
+    ) -> Vec<String> {
         let mut seen = 0;
         let mut ended = false;
         let found = try_eventually(LINE_LIMIT, || {
@@ -87,7 +104,9 @@ impl Running {
         found.filter(|lines| lines.len() >= count).unwrap_or_else(|| {
             let times = if count == 1 { String::new() } else { format!(" {count} times") };
             panic!(
-                "the program's {name} should say {needle:?}{times}; it was said {seen} times, and {when}\n{}",
+                "the program's {name} should say {needle:?}{times}; it was said {seen} times, and {when}\n\
+                 {hint}{}{}",
+                if hint.is_empty() { "" } else { "\n" },
                 self.story()
             )
         })

@@ -83,7 +83,7 @@ impl Program {
         self
     }
 
-    /// Has it run in a [cell](crate::cell), where it can do no harm. It then has 10 s for
+    /// Has it run in a [cell], where it can do no harm. It then has 10 s for
     /// [`output`](Program::output), unless the [limit](Program::limit) is set after this.
     pub fn in_cell(self) -> Program {
         Program { in_cell: true, limit: Duration::from_secs(10), ..self }

@@ -37,7 +37,9 @@ fn a_file_that_one_process_opens_is_read_by_another() {
 fn what_was_sent_without_a_descriptor_arrives_without_one() {
     let (program, mut channel) = receiver();
     channel.write_all(b"hello").expect("the program listens");
-    let line = program.wait_for_line("hello");
+    let hint =
+        "Five bytes were sent, and nothing with them. Does your function wait for a descriptor?";
+    let line = program.wait_for_line_or("hello", hint);
     assert!(
         line.ends_with("received \"hello\" and no descriptor"),
         "five bytes were sent, and nothing with them. Your program says:\n{line}\n\
@@ -50,7 +52,9 @@ fn the_bytes_arrive_with_the_descriptor_and_it_can_be_written() {
     let (program, channel) = receiver();
     let (mut reader, writer) = pipe();
     send_with(&channel, "write please", [writer]);
-    let line = program.wait_for_line("received \"write please\" and");
+    let hint =
+        "A descriptor was sent with these bytes. What does recvmsg(2) return, and what do you?";
+    let line = program.wait_for_line_or("received \"write please\" and", hint);
     assert!(
         line.contains("and descriptor "),
         "a pipe was sent with the bytes \"write please\". Your program says:\n{line}\n\
@@ -75,7 +79,8 @@ fn a_connection_works_after_it_was_sent_and_its_sender_lets_go_of_it() {
     let program = program.start();
     let mut client = TcpStream::connect(program.addr()).expect("the program accepts");
     let mut stream = FdStream::new(channel).expect("a stream");
-    program.wait_for_line("has sent a connection");
+    let hint = "A client has connected, and `send` should send its connection. Which error does it return?";
+    program.wait_for_line_or("has sent a connection", hint);
     let connection = receive(&mut stream, "a connection", 0);
     let connection = connection.unwrap_or_else(|| {
         panic!(
@@ -92,7 +97,8 @@ fn a_connection_works_after_it_was_sent_and_its_sender_lets_go_of_it() {
         .expect("what was written to the connection arrives at the client");
     assert_eq!(&heard, b"from afar");
 
-    program.wait_for_line("has sent a message without");
+    let hint = "What does `send` do, when it is given no descriptor?";
+    program.wait_for_line_or("has sent a message without", hint);
     let none = receive(&mut stream, "and nothing more", 12);
     assert!(
         none.is_none(),
@@ -119,7 +125,8 @@ fn what_is_received_is_not_inherited_by_the_next_program() {
     let (_reader, writer) = pipe();
     let name = name_of(&writer);
     send_with(&channel, "start cat", [writer]);
-    let started = program.wait_for_line("started ");
+    let hint = "A pipe was sent with \"start cat\". Does your function return both?";
+    let started = program.wait_for_line_or("started ", hint);
     let cat: i32 = started.rsplit(' ').next().and_then(|it| it.parse().ok()).expect("a pid");
     if let Some((number, _)) = fds(cat).into_iter().find(|(_, target)| *target == name) {
         panic!(
@@ -141,7 +148,9 @@ fn descriptors_that_nobody_expects_are_closed() {
         send_with(&channel, "write this", [writer].into_iter().chain(copies));
         drop(unexpected);
 
-        let line = program.wait_for_line(": ");
+        let hint =
+            "More descriptors came than anybody expects. Does your function return all the same?";
+        let line = program.wait_for_line_or(": ", hint);
         assert!(
             line.contains("and descriptor "),
             "{} descriptors came with one message, of which the first belongs to it. Your program says:\
@@ -173,7 +182,7 @@ fn a_descriptor_that_is_lost_on_its_way_in_is_an_error() {
     let (program, mut channel) = exercise!().args(["receive", "--full"]).channel();
     let program = program.start();
     channel.write_all(b"hello").expect("the program listens");
-    program.wait_for_line("received \"hello\" and no descriptor");
+    program.wait_for_line_or("received \"hello\" and no descriptor", "That was all that was sent.");
     let (_reader, writer) = pipe();
     send_with(&channel, "write this", [writer]);
     let line = program.wait_for_lines(": ", 2).swap_remove(1);
@@ -184,16 +193,19 @@ fn a_descriptor_that_is_lost_on_its_way_in_is_an_error() {
          sent. Whoever believes that drops a connection. What does cmsgs() return in this case?"
     );
     channel.write_all(b"and on").expect("the program listens");
-    program.wait_for_line("received \"and on\" and no descriptor");
+    let hint =
+        "A descriptor was lost, and after that a message came without one. Did the error end all?";
+    program.wait_for_line_or("received \"and on\" and no descriptor", hint);
 }
 
 #[test]
 fn the_end_of_the_stream_is_a_message_without_bytes() {
     let (program, mut channel) = receiver();
     channel.write_all(b"good bye").expect("the program listens");
-    program.wait_for_line("good bye");
+    program.wait_for_line_or("good bye", "These bytes were sent, and nothing with them.");
     drop(channel);
-    program.wait_for_line("the stream has ended");
+    let hint = "The other end was closed. What does recvmsg(2) return then, and what do you?";
+    program.wait_for_line_or("the stream has ended", hint);
     assert!(program.wait(SOON).success(), "given.rs ends with 0 at the end of the stream");
 }
 

@@ -160,7 +160,7 @@ fn the_successor_of_a_dead_worker_begins_with_nothing() {
     let survivor = clients[1].worker;
     let process = server.children().into_iter().find(|it| it.pid == dead).expect("our worker");
     assert!(process.signal(Signal::SIGKILL));
-    server.wait_for_line(" is gone");
+    server.wait_for_line_or(" is gone", "A worker was killed. Has your policy ended the parent?");
     wait_for_loads(&server, &["0 3", "3 0"], "a worker with 3 connections was killed and replaced");
 
     let new: Vec<Client> = (0..3).map(|_| hold(&server, LONG)).collect();

@@ -148,7 +148,8 @@ fn real_commands_are_told_as_node_tells_them() {
 #[track_caller]
 fn with_a_child(more: &[&str]) -> (Running, Process) {
     let program = exercise!().args(["run", "echo ready; exec sleep 60"]).args(more).start();
-    program.wait_for_line("ready");
+    program
+        .wait_for_line_or("ready", "The child says this. Has your program ended before it could?");
     let child = program.children().into_iter().next();
     let child = child.unwrap_or_else(|| {
         panic!("the child runs, and your program does not wait for it. {}", story(&program))
