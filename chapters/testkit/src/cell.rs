@@ -40,7 +40,7 @@ pub const MAX_OUTPUT: usize = 1 << 20;
 /// variable `CELL_SECONDS` gives them longer.
 pub(crate) fn run_limit() -> Duration {
     let said = std::env::var("CELL_SECONDS").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs(said.unwrap_or(25))
+    Duration::from_secs(said.unwrap_or(20))
 }
 
 /// What a reader of a failure should know of the limits.

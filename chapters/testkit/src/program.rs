@@ -133,7 +133,12 @@ impl Program {
             family
         };
         let spawned = if self.in_cell {
-            assert!(!cell::time_is_up(), "cannot start `{name}`: the time for all tests is up");
+            assert!(
+                !cell::time_is_up(),
+                "cannot start `{name}`: all tests together may take {} s, and the tests before this one \
+                 have used them up",
+                cell::run_limit().as_secs()
+            );
             spawn_confined(&mut self.command, self.inherited, enrol)
         } else {
             spawn(&mut self.command, self.inherited, enrol)

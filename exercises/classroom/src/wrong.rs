@@ -10,6 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 use cli::say;
@@ -31,25 +32,73 @@ pub fn run(course: &Course, words: &[String]) -> anyhow::Result<ExitCode> {
         copy(&course.root.join(part), &root.join(part))?;
     }
     let copied = Course { root };
-    let mut missed = 0;
+    let mut wrong = Vec::new();
     for exercise in exercises {
         let patches = patches(course, &exercise)?;
         if patches.len() < 3 {
-            say(format_args!("NOT ok: {} has {} wrong answers", exercise.name, patches.len()));
-            missed += 1;
+            bail!("{} has {} wrong answers, and 3 are expected", exercise.name, patches.len());
         }
-        for patch in patches {
-            let what = patch.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            match find_out(course, &copied, &exercise, &patch)? {
-                Ok(test) => say(format_args!("ok: {}: {what}: {test}", exercise.name)),
-                Err(why) => {
-                    say(format_args!("NOT ok: {}: {what}: {why}", exercise.name));
-                    missed += 1;
+        wrong.push((exercise, patches));
+    }
+    // Most of the time is waiting, so several exercises at once. Who passes in the crowd, where a loop
+    // without end may get little processor time, is judged once more, alone.
+    let several = std::thread::available_parallelism().map_or(1, usize::from);
+    let suspects = judge_all(course, &copied, wrong, several)?;
+    for (exercise, patches) in &suspects {
+        say(format_args!("{}: {} once more", exercise.name, patches.len()));
+    }
+    let missed = judge_all(course, &copied, suspects, 1)?;
+    Ok(if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Some wrong answers to one exercise.
+type Wrong = (Exercise, Vec<PathBuf>);
+
+/// Judges them, so many exercises at once. Those that were not found out.
+fn judge_all(
+    course: &Course,
+    copied: &Course,
+    wrong: Vec<Wrong>,
+    several: usize,
+) -> anyhow::Result<Vec<Wrong>> {
+    let queue = Mutex::new(wrong.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || -> anyhow::Result<Vec<Wrong>> {
+        let mut missed = Vec::new();
+        while let Some((exercise, patches)) = next() {
+            let mut passed = Vec::new();
+            for patch in patches {
+                if !is_found_out(course, copied, &exercise, &patch)? {
+                    passed.push(patch);
                 }
             }
+            if !passed.is_empty() {
+                missed.push((exercise, passed));
+            }
         }
+        Ok(missed)
+    };
+    // Each exercise is a package of its own, and cargo waits for its own lock.
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..several).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|it| it.join().expect("no panic")).collect()
+    });
+    Ok(results.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat())
+}
+
+fn is_found_out(
+    course: &Course,
+    copied: &Course,
+    exercise: &Exercise,
+    patch: &Path,
+) -> anyhow::Result<bool> {
+    let what = patch.file_stem().unwrap_or_default().to_string_lossy();
+    let found = find_out(course, copied, exercise, patch)?;
+    match &found {
+        Ok(test) => say(format_args!("ok: {}: {what}: {test}", exercise.name)),
+        Err(why) => say(format_args!("NOT ok: {}: {what}: {why}", exercise.name)),
     }
-    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(found.is_ok())
 }
 
 fn patches(course: &Course, exercise: &Exercise) -> anyhow::Result<Vec<PathBuf>> {

@@ -1,6 +1,7 @@
 //! What the kernel does not limit.
 
 use std::collections::HashSet;
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,10 +36,13 @@ pub(crate) fn watch(family: &Arc<Family>) {
         // Orphans become our children, and not those of process 1.
         let _ = nix::sys::prctl::set_child_subreaper(true);
         thread::spawn(|| {
+            let mut told = false;
             loop {
                 thread::sleep(PAUSE);
-                if let Some(warden) = WARDEN.get() {
-                    warden.look();
+                let Some(warden) = WARDEN.get() else { continue };
+                warden.look();
+                if time_is_up() && !std::mem::replace(&mut told, true) {
+                    tell_that_time_is_up();
                 }
             }
         });
@@ -51,6 +55,17 @@ pub(crate) fn watch(family: &Arc<Family>) {
 /// Whether the tests of this process have used up their time.
 pub(crate) fn time_is_up() -> bool {
     WARDEN.get().is_some_and(|it| it.began.elapsed() > run_limit())
+}
+
+/// Each test fails with words of its own. So this is said beside them; not with `eprintln`, which the
+/// test harness keeps for itself.
+fn tell_that_time_is_up() {
+    let limit = run_limit().as_secs();
+    let _ = writeln!(
+        io::stderr(),
+        "\nAll tests together may take {limit} s, and that is over. What still ran was ended, and the tests \
+         that waited for it fail: does it hang? On a slow machine CELL_SECONDS=60 gives them longer.\n"
+    );
 }
 
 impl Warden {
