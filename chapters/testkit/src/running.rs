@@ -15,6 +15,9 @@ use crate::processes::{Process, children_of, descendants_of};
 use crate::program::Output;
 use crate::wait::try_eventually;
 
+/// How long a program that has ended may take to be read to its last word.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
 /// A running program. Dropping it kills it and everything that came of it.
 ///
 /// All methods take `&self`, so several threads can look at it at once.
@@ -65,9 +68,11 @@ impl Running {
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         // Whoever reaps it takes this lock, so the number stays its own for as long as we hold it.
-        let _child = lock(&self.child);
-        let there = self.family.leader.exists();
-        assert!(there, "cannot send {signal}: it has ended and was waited for\n{}", self.story());
+        let child = lock(&self.child);
+        if !self.family.leader.exists() {
+            drop(child);
+            panic!("cannot send {signal}: it has ended and was waited for\n{}", self.story());
+        }
         kill(Pid::from_raw(self.pid()), signal)
             .unwrap_or_else(|e| panic!("cannot send {signal} to {}: {e}", self.name));
     }
@@ -121,9 +126,15 @@ impl Running {
         if self.family.leader.exists() { look(self.pid()) } else { Vec::new() }
     }
 
-    /// What a reader of a failure has to know.
-    pub(crate) fn story(&self) -> String {
-        let state = if self.family.leader.alive() { "runs" } else { "has ended" };
+    /// What a reader of a failure has to know: whether it runs or how it ended, and the end of what it
+    /// has printed.
+    pub fn story(&self) -> String {
+        let status = self.try_wait();
+        if status.is_some() {
+            // Its last words may be on their way.
+            let _ = try_eventually(LAST_WORDS, || self.has_said_all().then_some(()));
+        }
+        let state = status.map_or("runs".to_owned(), |status| format!("has ended ({status})"));
         let (name, pid) = (&self.name, self.pid());
         let (out, err) = (clipped(&self.stdout()), clipped(&self.stderr()));
         let ended = cell::story(&self.family);

@@ -152,7 +152,7 @@ fn with_a_child(more: &[&str]) -> (Running, Process) {
         .wait_for_line_or("ready", "The child says this. Has your program ended before it could?");
     let child = program.children().into_iter().next();
     let child = child.unwrap_or_else(|| {
-        panic!("the child runs, and your program does not wait for it. {}", story(&program))
+        panic!("the child runs, and your program does not wait for it. {}", program.story())
     });
     (program, child)
 }
@@ -167,17 +167,7 @@ fn hears(program: &Running, event: &str, hint: &str) {
         Some(false) => try_eventually(Duration::from_millis(300), said).is_some(),
         heard => heard.is_some(),
     };
-    assert!(heard, "{hint}\n{}", story(program));
-}
-
-fn story(program: &Running) -> String {
-    let ended = program.try_wait().map(|status| format!("has ended ({status})"));
-    // Its last words may be on their way.
-    let last_words = || (!program.stderr().is_empty()).then_some(());
-    try_eventually(Duration::from_millis(if ended.is_some() { 300 } else { 0 }), last_words);
-    let state = ended.unwrap_or("runs".to_owned());
-    let (said, complained) = (program.stdout(), program.stderr());
-    format!("Your program {state}. It says:\n{said}\nand complains:\n{complained}")
+    assert!(heard, "{hint}\n{}", program.story());
 }
 
 #[test]

@@ -30,7 +30,9 @@ impl Loop {
     #[track_caller]
     fn say(&self, line: &str) {
         let said = (&self.stdin).write_all(format!("{line}\n").as_bytes());
-        said.unwrap_or_else(|error| panic!("cannot say '{line}': {error}\n{}", self.story()));
+        said.unwrap_or_else(|error| {
+            panic!("cannot say '{line}': {error}\n{}", self.program.story())
+        });
     }
 
     /// Waits until it has printed this that often.
@@ -45,7 +47,7 @@ impl Loop {
         assert!(
             heard.is_some() && seen == times,
             "'{what}' is expected {times} x, and comes {seen} x. {hint}\n{}",
-            self.story()
+            self.program.story()
         );
     }
 
@@ -60,16 +62,6 @@ impl Loop {
         let mut numbers = line.split(&[' ', ',']).filter_map(|word| word.parse().ok());
         let next = "given.rs prints two numbers";
         (numbers.next().expect(next), numbers.next().expect(next))
-    }
-
-    fn story(&self) -> String {
-        let ended = self.program.try_wait().map(|status| format!("has ended ({status})"));
-        // Its last words may be on their way.
-        let last_words = || (!self.program.stderr().is_empty()).then_some(());
-        try_eventually(Duration::from_millis(if ended.is_some() { 300 } else { 0 }), last_words);
-        let state = ended.unwrap_or("runs".to_owned());
-        let (said, complained) = (self.program.stdout(), self.program.stderr());
-        format!("Your program {state}. It says:\n{said}\nand complains:\n{complained}")
     }
 }
 
@@ -86,7 +78,7 @@ fn signals_and_lines_come_out_of_one_loop_and_the_handler_prints_nothing() {
     here.hears("heard SIGTERM", 1, hint);
     here.say("quit");
     let ended = try_eventually(PATIENCE, || here.program.try_wait());
-    assert!(ended.is_some_and(|it| it.success()), "it was told to quit. {}", here.story());
+    assert!(ended.is_some_and(|it| it.success()), "it was told to quit. {}", here.program.story());
     try_eventually(PATIENCE, || here.program.has_said_all().then_some(()));
     let (said, complained) = (here.program.stdout(), here.program.stderr());
     assert!(
@@ -159,7 +151,7 @@ fn no_signal_is_lost_whatever_it_interrupts() {
         "A second signal came while `take` looked for the first. `take` did not return it, and there \
          is nothing in the pipe that would wake the loop for it. Does `take` look for the signals \
          first, and empty the pipe then?\n{}",
-        here.story()
+        here.program.story()
     );
 }
 

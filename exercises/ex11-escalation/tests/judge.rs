@@ -50,7 +50,7 @@ impl Stop {
         assert!(
             done(),
             "your `stop` should have returned within {seconds} s. {hint}\n{}",
-            self.story()
+            self.program.story()
         );
         let said = self.program.stdout();
         let told = said.lines().filter_map(|line| line.strip_prefix("child ")?.split_once(": "));
@@ -64,7 +64,7 @@ impl Stop {
         assert!(
             told == expected,
             "they should have ended with {expected:?}, and you say {told:?}. {hint}\n{}",
-            self.story()
+            self.program.story()
         );
     }
 
@@ -75,16 +75,6 @@ impl Stop {
             said.lines().find_map(|line| line.strip_prefix("stopped in ")?.split(' ').next());
         let milliseconds = line.and_then(|number| number.parse().ok());
         Duration::from_millis(milliseconds.expect("given.rs prints it"))
-    }
-
-    fn story(&self) -> String {
-        let ended = self.program.try_wait().map(|status| format!("has ended ({status})"));
-        // Its last words may be on their way.
-        let last_words = || (!self.program.stderr().is_empty()).then_some(());
-        try_eventually(Duration::from_millis(if ended.is_some() { 300 } else { 0 }), last_words);
-        let state = ended.unwrap_or("runs".to_owned());
-        let (said, complained) = (self.program.stdout(), self.program.stderr());
-        format!("Your program {state}. It says:\n{said}\nand complains:\n{complained}")
     }
 }
 
