@@ -36,7 +36,8 @@ impl Course {
         let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {folder:?}"))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let named = names.filter(|name| {
-            name.starts_with("ex") && name[2..].starts_with(|it: char| it.is_ascii_digit())
+            let number = name.strip_prefix("ex");
+            number.is_some_and(|number| number.starts_with(|it: char| it.is_ascii_digit()))
         });
         let mut exercises: Vec<Exercise> = named.map(|name| Exercise { name }).collect();
         exercises.sort();

@@ -21,14 +21,14 @@ pub fn make(course: &Course, folder: &Path) -> anyhow::Result<ExitCode> {
     if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not empty", folder.display());
     }
+    let held_back = ["solutions/", "book/src/solutions/", ".ci/"];
     for name in tracked(course)? {
-        let ours = name.starts_with("solutions/")
-            || name.starts_with("book/src/solutions/")
-            || name.starts_with(".ci/");
+        if held_back.iter().any(|folder| name.starts_with(folder)) {
+            continue;
+        }
         let (from, to) = (course.root.join(&name), folder.join(&name));
         match fs::read_link(&from) {
-            _ if ours => {}
-            // Ours, and it leads to another place in the course.
+            // The course has made it, and it leads to another place in the course.
             Ok(target) => {
                 fs::create_dir_all(to.parent().unwrap_or(folder))?;
                 symlink(target, to)?;
@@ -37,14 +37,7 @@ pub fn make(course: &Course, folder: &Path) -> anyhow::Result<ExitCode> {
         }
     }
     without_solutions(folder)?;
-    let ours = |line: &str| {
-        ["(solutions/", "# Solutions", "| `solutions`"].iter().any(|word| line.contains(word))
-    };
-    for file in ["book/src/SUMMARY.md", "README.md"] {
-        let (file, text) = (folder.join(file), read(&folder.join(file))?);
-        let kept: Vec<&str> = text.lines().filter(|line| !ours(line)).collect();
-        fs::write(&file, kept.join("\n") + "\n")?;
-    }
+    without_mention_of_solutions(folder)?;
     // The lock file still names what has gone.
     run(folder, "cargo", &["update", "--workspace", "--quiet", "--offline"])?;
     git(folder, &["init", "--quiet"])?;
@@ -105,6 +98,19 @@ fn asked(course: &Course, arguments: &[&str]) -> Option<Vec<u8>> {
 pub fn without_solutions(root: &Path) -> anyhow::Result<()> {
     let manifest = root.join("Cargo.toml");
     fs::write(&manifest, read(&manifest)?.replace(", \"solutions/*\"", ""))?;
+    Ok(())
+}
+
+/// Takes the lines that lead to a solution out of the book's table of contents and the README.
+fn without_mention_of_solutions(root: &Path) -> anyhow::Result<()> {
+    let leads_there = |line: &&str| {
+        ["(solutions/", "# Solutions", "| `solutions`"].iter().any(|word| line.contains(word))
+    };
+    for name in ["book/src/SUMMARY.md", "README.md"] {
+        let (file, text) = (root.join(name), read(&root.join(name))?);
+        let kept: Vec<&str> = text.lines().filter(|line| !leads_there(line)).collect();
+        fs::write(&file, kept.join("\n") + "\n")?;
+    }
     Ok(())
 }
 
