@@ -87,10 +87,16 @@ impl<S: Read> Channel<S> {
     pub fn recv(&mut self) -> Result<Option<Value>, RecvError> {
         loop {
             if let Some(line) = self.inbox.next_line()? {
-                return serde_json::from_slice(line).map(Some).map_err(RecvError::Json);
+                return serde_json::from_slice(line)
+                    .map(Some)
+                    .map_err(RecvError::Json);
             }
             if self.inbox.fill(&mut self.stream)? == 0 {
-                return if self.inbox.is_empty() { Ok(None) } else { Err(RecvError::HalfLine) };
+                return if self.inbox.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(RecvError::HalfLine)
+                };
             }
         }
     }

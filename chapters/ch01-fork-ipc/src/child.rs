@@ -61,7 +61,15 @@ impl Child {
         unsafe { command.pre_exec(move || before_exec(parent, number)) };
         let started = command.spawn()?;
         let pid = Pid::from_raw(started.id() as i32);
-        Ok((Child { pid, ended: None, stdout: started.stdout, stderr: started.stderr }, ours))
+        Ok((
+            Child {
+                pid,
+                ended: None,
+                stdout: started.stdout,
+                stderr: started.stderr,
+            },
+            ours,
+        ))
     }
     // ANCHOR_END: spawn
 
@@ -80,7 +88,9 @@ impl Child {
     ///
     /// # Errors
     /// Those of socketpair(2) and fork(2).
-    pub unsafe fn fork(body: impl FnOnce(UnixStream) -> i32) -> io::Result<(Child, UnixStream)> {
+    pub unsafe fn fork(
+        body: impl FnOnce(UnixStream) -> i32,
+    ) -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let parent = getpid();
         // SAFETY: one thread, as the caller promises, so the child may go on like any program.
@@ -93,7 +103,8 @@ impl Child {
                 // the child could never see its parent close it.
                 drop(ours);
                 close_all_but(theirs.as_raw_fd());
-                let body = AssertUnwindSafe(|| die_with(parent).map(|()| body(theirs)));
+                let body =
+                    AssertUnwindSafe(|| die_with(parent).map(|()| body(theirs)));
                 let code = match panic::catch_unwind(body) {
                     Ok(code) => code.unwrap_or(1),
                     Err(_) => 101,
@@ -153,7 +164,9 @@ impl Child {
             let mut status = 0;
             // SAFETY: it writes one number, to `status`. nix's own waitpid knows no real-time signals:
             // it would reap the child and then say EINVAL.
-            let pid = unsafe { libc::waitpid(self.pid.as_raw(), &raw mut status, how.bits()) };
+            let pid = unsafe {
+                libc::waitpid(self.pid.as_raw(), &raw mut status, how.bits())
+            };
             match Errno::result(pid) {
                 Ok(0) => return Ok(None),
                 Ok(_) if libc::WIFEXITED(status) => {
@@ -203,7 +216,12 @@ fn close_on_exec() {
     #[cfg(target_os = "linux")]
     // SAFETY: the flag only says what exec does; nothing is closed here.
     unsafe {
-        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        libc::syscall(
+            libc::SYS_close_range,
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        );
     }
 }
 // ANCHOR_END: close_on_exec

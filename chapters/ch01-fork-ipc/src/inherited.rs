@@ -13,7 +13,8 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     sys::socket::{
-        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
+        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname,
+        getsockopt, sockopt,
     },
 };
 
@@ -29,7 +30,8 @@ use nix::{
 /// When there is no such variable, or what it names is no channel.
 pub unsafe fn inherited_channel() -> Result<UnixStream, NoChannel> {
     let number = env::var("NODE_CHANNEL_FD").map_err(|_| NoChannel::NotGiven)?;
-    let mode = env::var("NODE_CHANNEL_SERIALIZATION_MODE").unwrap_or("json".to_owned());
+    let mode =
+        env::var("NODE_CHANNEL_SERIALIZATION_MODE").unwrap_or("json".to_owned());
     // SAFETY: no other thread, as the caller promises.
     unsafe {
         env::remove_var("NODE_CHANNEL_FD");

@@ -28,7 +28,7 @@ Usage: ch01-fork-ipc [--exec PROGRAM ARG...]
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    // The command line, which all chapters share, is in `chapters/cli`.
+    // The command line, which all chapters share, is in `chapters/support/cli`.
     cli::run(USAGE, |mut arguments| {
         let mut options = Options::new(&["--exec"]);
         while let Some(word) = arguments.word()? {
@@ -51,7 +51,8 @@ fn two_children(options: &Options) -> anyhow::Result<ExitCode> {
 
     let command = options.worker()?;
     let program = command.get_program().to_string_lossy().into_owned();
-    let executed = Child::spawn(command).with_context(|| format!("cannot start {program}"))?;
+    let executed =
+        Child::spawn(command).with_context(|| format!("cannot start {program}"))?;
 
     let greeted = greet("fork", forked.0, forked.1);
     greet("fork + exec", executed.0, executed.1).and(greeted)?;
@@ -95,9 +96,14 @@ fn answer(channel: &mut Channel<UnixStream>) -> anyhow::Result<Value> {
         match channel.recv() {
             Ok(Some(message)) if is_internal(&message) => {}
             Ok(Some(message)) => return Ok(message),
-            Ok(None) => return Err(anyhow!("it closed the channel without an answer")),
+            Ok(None) => {
+                return Err(anyhow!("it closed the channel without an answer"));
+            }
             Err(error) if error.would_block() => {
-                return Err(anyhow!("no answer in {} seconds", ANSWER_TIMEOUT.as_secs()));
+                return Err(anyhow!(
+                    "no answer in {} seconds",
+                    ANSWER_TIMEOUT.as_secs()
+                ));
             }
             Err(error) => return Err(error.into()),
         }
@@ -121,7 +127,11 @@ fn echo(stream: UnixStream) -> anyhow::Result<()> {
         match channel.recv() {
             Ok(Some(message)) if is_internal(&message) => {}
             Ok(Some(message)) => {
-                say(format_args!("child  {}: received {}", process::id(), shortened(&message)));
+                say(format_args!(
+                    "child  {}: received {}",
+                    process::id(),
+                    shortened(&message)
+                ));
                 channel.send(&message)?;
             }
             Ok(None) => return Ok(()),

@@ -25,7 +25,8 @@ impl Line {
     /// # Errors
     /// [`SendError::TooLong`].
     pub fn new(message: &Value) -> Result<Line, SendError> {
-        let mut bytes = serde_json::to_vec(message).expect("a Value is always JSON");
+        let mut bytes =
+            serde_json::to_vec(message).expect("a Value is always JSON");
         if bytes.len() > MAX_MESSAGE {
             return Err(SendError::TooLong);
         }
@@ -39,7 +40,10 @@ impl Line {
     }
 
     /// Its length in bytes, with the newline.
-    #[expect(clippy::len_without_is_empty, reason = "a line has at least its newline")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a line has at least its newline"
+    )]
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -48,7 +52,10 @@ impl Line {
 /// Whether `message` is the transport's own business: an object whose `cmd` begins with `NODE_`.
 /// Node never shows these to the program, and neither do we.
 pub fn is_internal(message: &Value) -> bool {
-    message.get("cmd").and_then(Value::as_str).is_some_and(|cmd| cmd.starts_with("NODE_"))
+    message
+        .get("cmd")
+        .and_then(Value::as_str)
+        .is_some_and(|cmd| cmd.starts_with("NODE_"))
 }
 
 /// Why no message came.
@@ -74,10 +81,18 @@ impl RecvError {
 impl fmt::Display for RecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RecvError::Io(error) => write!(f, "cannot read from the channel: {}", reason(error)),
-            RecvError::Json(error) => write!(f, "a line on the channel is not JSON: {error}"),
-            RecvError::TooLong => f.write_str("a line on the channel is longer than 16 MiB"),
-            RecvError::HalfLine => f.write_str("the channel ended in the middle of a line"),
+            RecvError::Io(error) => {
+                write!(f, "cannot read from the channel: {}", reason(error))
+            }
+            RecvError::Json(error) => {
+                write!(f, "a line on the channel is not JSON: {error}")
+            }
+            RecvError::TooLong => {
+                f.write_str("a line on the channel is longer than 16 MiB")
+            }
+            RecvError::HalfLine => {
+                f.write_str("the channel ended in the middle of a line")
+            }
         }
     }
 }
@@ -98,9 +113,13 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SendError::Io(error) => write!(f, "cannot write to the channel: {}", reason(error)),
+            SendError::Io(error) => {
+                write!(f, "cannot write to the channel: {}", reason(error))
+            }
             SendError::TooLong => f.write_str("the message is longer than 16 MiB"),
-            SendError::Full => f.write_str("the channel is full: the other side does not read"),
+            SendError::Full => {
+                f.write_str("the channel is full: the other side does not read")
+            }
         }
     }
 }

@@ -46,19 +46,29 @@ fn a_newline_inside_a_string_is_escaped_on_the_wire() {
         wire.send(&value).expect("it is sent");
     }
     let newlines = wire.stream().iter().filter(|&&byte| byte == b'\n').count();
-    assert_eq!(newlines, values().len(), "one newline a message: a second would cut it in two");
-    assert_eq!(wire.stream().last(), Some(&b'\n'), "the last message ends with one as well");
+    assert_eq!(
+        newlines,
+        values().len(),
+        "one newline a message: a second would cut it in two"
+    );
+    assert_eq!(
+        wire.stream().last(),
+        Some(&b'\n'),
+        "the last message ends with one as well"
+    );
 }
 
 #[test]
 fn the_order_of_an_object_s_fields_is_kept_as_in_node() {
-    let mut channel = Channel::new(Script::pieces([&br#"{"z":1,"a":2,"m":3}"#[..], b"\n"]));
+    let mut channel =
+        Channel::new(Script::pieces([&br#"{"z":1,"a":2,"m":3}"#[..], b"\n"]));
     assert_eq!(message(&mut channel).to_string(), r#"{"z":1,"a":2,"m":3}"#);
 }
 
 #[test]
 fn messages_that_are_read_in_one_piece_come_one_by_one() {
-    let mut channel = Channel::new(Script::pieces([&b"1\n2\n\"three\"\n4"[..], b"2\n"]));
+    let mut channel =
+        Channel::new(Script::pieces([&b"1\n2\n\"three\"\n4"[..], b"2\n"]));
     for expected in [json!(1), json!(2), json!("three"), json!(42)] {
         assert_eq!(message(&mut channel), expected);
     }
@@ -78,23 +88,34 @@ fn a_message_may_come_byte_by_byte_also_in_the_middle_of_a_character() {
 fn half_a_line_is_kept_while_a_non_blocking_stream_has_no_more() {
     let (mut ours, mut theirs) = channel_and_peer();
     ours.stream().set_nonblocking(true).expect("non-blocking");
-    let nothing_yet = |ours: &mut Channel<_>| ours.recv().expect_err("no whole line").would_block();
+    let nothing_yet = |ours: &mut Channel<_>| {
+        ours.recv().expect_err("no whole line").would_block()
+    };
     assert!(nothing_yet(&mut ours));
-    for (piece, rest) in [(&b"[1"[..], true), (b",2", true), (b"]\n{\"a\"", false)] {
+    for (piece, rest) in [(&b"[1"[..], true), (b",2", true), (b"]\n{\"a\"", false)]
+    {
         theirs.write_all(piece).expect("the kernel takes it");
         assert_eq!(rest, ours.recv().is_err(), "after {piece:?}");
     }
     assert!(nothing_yet(&mut ours));
     theirs.write_all(b":1}\n").expect("the kernel takes it");
-    assert_eq!(message(&mut ours), json!({"a": 1}), "both halves of the second line");
-    assert!(nothing_yet(&mut ours), "`Ok(None)` would say that the other side has closed");
+    assert_eq!(
+        message(&mut ours),
+        json!({"a": 1}),
+        "both halves of the second line"
+    );
+    assert!(
+        nothing_yet(&mut ours),
+        "`Ok(None)` would say that the other side has closed"
+    );
 }
 
 #[test]
 fn a_signal_in_the_middle_of_a_read_is_no_error() {
     let interrupted = || Step::Fails(ErrorKind::Interrupted);
     let half = |text: &str| Step::Bytes(text.into());
-    let steps = [interrupted(), half("[1,"), interrupted(), interrupted(), half("2]\n")];
+    let steps =
+        [interrupted(), half("[1,"), interrupted(), interrupted(), half("2]\n")];
     let mut channel = Channel::new(Script::new(steps));
     assert_eq!(message(&mut channel), json!([1, 2]));
     assert_eq!(got(&mut channel), Got::End);
@@ -135,8 +156,18 @@ fn a_bad_line_is_an_error_and_the_next_line_is_read_all_the_same() {
     ];
     for line in bad {
         let mut channel = Channel::new(Script::pieces([line, b"\n[1]\n"]));
-        assert_eq!(got(&mut channel), Got::NotJson, "{:?}", String::from_utf8_lossy(line));
-        assert_eq!(message(&mut channel), json!([1]), "behind {:?}", String::from_utf8_lossy(line));
+        assert_eq!(
+            got(&mut channel),
+            Got::NotJson,
+            "{:?}",
+            String::from_utf8_lossy(line)
+        );
+        assert_eq!(
+            message(&mut channel),
+            json!([1]),
+            "behind {:?}",
+            String::from_utf8_lossy(line)
+        );
     }
 }
 
@@ -160,7 +191,11 @@ fn a_reset_counts_as_the_end() {
 
     let reset = Step::Fails(ErrorKind::ConnectionReset);
     let mut channel = Channel::new(Script::new([Step::Bytes(b"[".into()), reset]));
-    assert_eq!(got(&mut channel), Got::HalfLine, "a reset does not make half a line whole");
+    assert_eq!(
+        got(&mut channel),
+        Got::HalfLine,
+        "a reset does not make half a line whole"
+    );
 }
 
 #[test]
@@ -168,14 +203,19 @@ fn sending_to_one_who_has_left_is_an_error_not_a_signal() {
     let (mut ours, theirs) = channel_and_peer();
     drop(theirs);
     match ours.send(&json!(1)) {
-        Err(SendError::Io(error)) => assert_eq!(error.kind(), ErrorKind::BrokenPipe),
-        other => panic!("write(2) says EPIPE, and SIGPIPE kills nobody; got {other:?}"),
+        Err(SendError::Io(error)) => {
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe)
+        }
+        other => {
+            panic!("write(2) says EPIPE, and SIGPIPE kills nobody; got {other:?}")
+        }
     }
 }
 
 #[test]
 fn only_objects_whose_cmd_begins_with_node_are_internal() {
-    for internal in [json!({"cmd": "NODE_HANDLE"}), json!({"a": 1, "cmd": "NODE_"})] {
+    for internal in [json!({"cmd": "NODE_HANDLE"}), json!({"a": 1, "cmd": "NODE_"})]
+    {
         assert!(is_internal(&internal), "{internal}");
     }
     let own = [

@@ -52,7 +52,8 @@ fn sixteen_mebibytes_pass_and_one_byte_more_does_not() {
         (message(&mut theirs), message(&mut theirs))
     });
     ours.send(&value_of(MAX_MESSAGE)).expect("16 MiB are allowed");
-    let refused = ours.send(&value_of(MAX_MESSAGE + 1)).expect_err("one byte more is not");
+    let refused =
+        ours.send(&value_of(MAX_MESSAGE + 1)).expect_err("one byte more is not");
     assert!(matches!(refused, SendError::TooLong), "{refused:?}");
     ours.send(&json!("next")).expect("nothing of the long one was queued");
     let (long, next) = reader.join().expect("the reader");
@@ -76,7 +77,11 @@ fn a_line_is_too_long_from_its_first_byte_above_the_limit() {
         "it stays so: there is no way back into the stream"
     );
     let mut channel = Channel::new(Script::pieces([&most[..], b" \n1\n"]));
-    assert_eq!(got(&mut channel), Got::TooLong, "also where the newline has come already");
+    assert_eq!(
+        got(&mut channel),
+        Got::TooLong,
+        "also where the newline has come already"
+    );
 }
 
 #[test]
@@ -85,7 +90,10 @@ fn a_line_without_end_is_refused_before_it_eats_the_memory() {
     let mut channel = Channel::new(Script::new(endless));
     assert_eq!(got(&mut channel), Got::TooLong);
     let taken = channel.stream().taken;
-    assert!(taken <= MAX_MESSAGE + (64 << 10), "{taken} of 64 MiB were read before it gave up");
+    assert!(
+        taken <= MAX_MESSAGE + (64 << 10),
+        "{taken} of 64 MiB were read before it gave up"
+    );
 }
 
 #[test]
@@ -95,13 +103,19 @@ fn what_a_full_stream_does_not_take_is_kept_and_leaves_later() {
     assert_eq!((channel.unsent(), channel.flushed(), channel.queued()), (2, 4, 6));
     channel.send(&json!(3)).expect("behind the first");
     assert_eq!((channel.unsent(), channel.queued()), (4, 8));
-    assert!(!channel.flush().expect("full is no error"), "`false`: wait for POLLOUT");
+    assert!(
+        !channel.flush().expect("full is no error"),
+        "`false`: wait for POLLOUT"
+    );
 
     channel.stream_mut().room = 3;
     assert!(!channel.flush().expect("full is no error"));
     assert_eq!((channel.unsent(), channel.flushed()), (1, 7));
     channel.stream_mut().room = 100;
-    assert!(channel.flush().expect("there is room"), "`true`: the kernel has it all");
+    assert!(
+        channel.flush().expect("there is room"),
+        "`true`: the kernel has it all"
+    );
     assert_eq!((channel.unsent(), channel.flushed(), channel.queued()), (0, 8, 8));
     assert_eq!(channel.stream().got, b"[1,2]\n3\n", "in order, each byte once");
 }
@@ -111,7 +125,8 @@ fn more_than_sixteen_mebibytes_are_not_queued_for_one_who_does_not_read() {
     let mut channel = narrow(0);
     channel.send(&value_of(MAX_MESSAGE)).expect("the queue was empty");
     let waiting = channel.unsent();
-    let refused = channel.send(&json!(1)).expect_err("more than 16 MiB wait already");
+    let refused =
+        channel.send(&json!(1)).expect_err("more than 16 MiB wait already");
     assert!(matches!(refused, SendError::Full), "{refused:?}");
     assert_eq!(channel.unsent(), waiting, "nothing was queued");
 
@@ -135,11 +150,16 @@ fn a_socket_that_nobody_reads_is_full_and_not_blocked() {
         let mut theirs = Channel::new(theirs);
         (message(&mut theirs), message(&mut theirs))
     });
-    testkit::eventually("the rest leaves while somebody reads", common::LONG, || {
-        ours.flush().expect("nobody has closed")
-    });
+    testkit::eventually(
+        "the rest leaves while somebody reads",
+        common::LONG,
+        || ours.flush().expect("nobody has closed"),
+    );
     let (long, last) = reader.join().expect("the reader");
-    assert_eq!((long.as_str().map(str::len), last), (Some((1 << 20) - 2), json!("last")));
+    assert_eq!(
+        (long.as_str().map(str::len), last),
+        (Some((1 << 20) - 2), json!("last"))
+    );
 }
 
 #[test]
@@ -149,9 +169,15 @@ fn a_line_is_made_once_and_sent_to_many() {
     for _ in 0..3 {
         let (mut ours, theirs) = channel_and_peer();
         ours.send_line(&line).expect("it is sent");
-        assert_eq!(message(&mut Channel::<UnixStream>::new(theirs)), json!({"to": "all"}));
+        assert_eq!(
+            message(&mut Channel::<UnixStream>::new(theirs)),
+            json!({"to": "all"})
+        );
     }
-    assert!(matches!(Line::new(&value_of(MAX_MESSAGE + 1)), Err(SendError::TooLong)));
+    assert!(matches!(
+        Line::new(&value_of(MAX_MESSAGE + 1)),
+        Err(SendError::TooLong)
+    ));
 }
 
 /// serde_json makes lines that it does not read again: deeper than 128, the answer is null.

@@ -19,7 +19,9 @@ const BUDGET: Duration = Duration::from_millis(1500);
 fn expected(bytes: &[u8]) -> Vec<Got> {
     let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
     let tail = lines.pop().expect("split gives at least one");
-    let read = |line: &[u8]| serde_json::from_slice(line).map_or(Got::NotJson, Got::Message);
+    let read = |line: &[u8]| {
+        serde_json::from_slice(line).map_or(Got::NotJson, Got::Message)
+    };
     let end = if tail.is_empty() { Got::End } else { Got::HalfLine };
     lines.into_iter().map(read).chain([end]).collect()
 }
@@ -62,7 +64,8 @@ fn cut(u: &mut Unstructured, mut bytes: &[u8]) -> Result<Vec<Step>> {
             6 => steps.push(Step::Fails(ErrorKind::Interrupted)),
             size => {
                 let most = if size > 2 { 4 } else { bytes.len() };
-                let (piece, rest) = bytes.split_at(u.int_in_range(1..=most.min(bytes.len()))?);
+                let (piece, rest) =
+                    bytes.split_at(u.int_in_range(1..=most.min(bytes.len()))?);
                 steps.push(Step::Bytes(piece.to_vec()));
                 bytes = rest;
             }
@@ -82,9 +85,9 @@ fn some_value(u: &mut Unstructured, depth: usize) -> Result<Value> {
         // JSON has no NaN and no infinity; such a one becomes null, as in Node.
         4 => Number::from_f64(u.arbitrary()?).map_or(Value::Null, Value::Number),
         5 => Value::from(u.arbitrary::<String>()?),
-        6 => {
-            (0..u.int_in_range(0..=3)?).map(|_| some_value(u, depth - 1)).collect::<Result<_>>()?
-        }
+        6 => (0..u.int_in_range(0..=3)?)
+            .map(|_| some_value(u, depth - 1))
+            .collect::<Result<_>>()?,
         _ => {
             let mut map = Map::new();
             for _ in 0..u.int_in_range(0..=3)? {
@@ -111,7 +114,8 @@ fn however_the_bytes_are_cut_the_same_messages_come_out() {
 #[test]
 fn every_value_survives_the_way_to_the_bit() {
     arbtest(|u| {
-        let values: Vec<Value> = (0..3).map(|_| some_value(u, 4)).collect::<Result<_>>()?;
+        let values: Vec<Value> =
+            (0..3).map(|_| some_value(u, 4)).collect::<Result<_>>()?;
         let mut wire = Channel::new(Vec::new());
         for value in &values {
             wire.send(value).expect("a Vec takes everything");
@@ -131,8 +135,11 @@ fn what_is_internal_is_decided_by_cmd_alone() {
     arbtest(|u| {
         let mut value = some_value(u, 2)?;
         if let Some(object) = value.as_object_mut() {
-            let cmd =
-                format!("{}{}", u.choose(&["NODE_", "NODE", "", "x"])?, u.arbitrary::<&str>()?);
+            let cmd = format!(
+                "{}{}",
+                u.choose(&["NODE_", "NODE", "", "x"])?,
+                u.arbitrary::<&str>()?
+            );
             object.insert("cmd".to_owned(), Value::from(cmd.clone()));
             assert_eq!(is_internal(&value), cmd.starts_with("NODE_"), "{value}");
         } else {

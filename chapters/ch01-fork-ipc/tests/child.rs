@@ -26,7 +26,11 @@ impl Drop for Guarded {
 
 fn spawn(program: &str, arguments: &[&str]) -> (Guarded, UnixStream) {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let (child, stream) = Child::spawn(command).expect("it starts");
     patient(&stream);
     (Guarded(child), stream)
@@ -44,7 +48,11 @@ fn it_ends_by_itself_with_a_code() {
     for code in [0, 1, 7, 255] {
         let (mut child, _stream) = spawn("sh", &["-c", &format!("exit {code}")]);
         assert_eq!(child.0.wait().expect("it is ours"), Ended::Exited(code));
-        assert_eq!(child.0.wait().expect("the answer is kept"), Ended::Exited(code), "once more");
+        assert_eq!(
+            child.0.wait().expect("the answer is kept"),
+            Ended::Exited(code),
+            "once more"
+        );
     }
     assert_eq!(Ended::Exited(7).to_string(), "exited with code 7");
 }
@@ -57,7 +65,10 @@ fn or_by_a_signal() {
         child.0.kill(signal).expect("it is ours");
         assert_eq!(child.0.wait().expect("it is ours"), Ended::Signaled(signal));
     }
-    assert_eq!(Ended::Signaled(Signal::SIGTERM).to_string(), "was killed by SIGTERM");
+    assert_eq!(
+        Ended::Signaled(Signal::SIGTERM).to_string(),
+        "was killed by SIGTERM"
+    );
 }
 
 /// A program that traps the signal ends by itself: a code, no signal.
@@ -70,7 +81,11 @@ fn a_signal_only_asks() {
             "trap 'exit 1' TERM; eval \"echo 7 >&$NODE_CHANNEL_FD; read line <&$NODE_CHANNEL_FD\"",
         ],
     );
-    assert_eq!(message(&mut Channel::new(&mut stream)), json!(7), "the trap is set");
+    assert_eq!(
+        message(&mut Channel::new(&mut stream)),
+        json!(7),
+        "the trap is set"
+    );
     child.0.kill(Signal::SIGTERM).expect("it is ours");
     assert_eq!(child.0.wait().expect("it is ours"), Ended::Exited(1));
 }
@@ -81,9 +96,16 @@ fn try_wait_does_not_block_and_leaves_no_zombie() {
     eventually("cat reads /dev/null and ends", LONG, || {
         child.0.try_wait().expect("it is ours").is_some()
     });
-    assert_eq!(child.0.try_wait().expect("the answer is kept"), Some(Ended::Exited(0)));
+    assert_eq!(
+        child.0.try_wait().expect("the answer is kept"),
+        Some(Ended::Exited(0))
+    );
     let pid = child.0.pid().as_raw();
-    assert!(!zombies_of(std::process::id() as i32).iter().any(|zombie| zombie.pid == pid));
+    assert!(
+        !zombies_of(std::process::id() as i32)
+            .iter()
+            .any(|zombie| zombie.pid == pid)
+    );
     drop(stream);
 }
 
@@ -98,12 +120,17 @@ fn one_that_was_waited_for_cannot_be_killed_any_more() {
 
 #[test]
 fn a_program_that_cannot_be_started_is_an_error_of_spawn() {
-    let why = |path: &str| Child::spawn(Command::new(path)).expect_err("it cannot start").kind();
+    let why = |path: &str| {
+        Child::spawn(Command::new(path)).expect_err("it cannot start").kind()
+    };
     assert_eq!(why("/no/such/program"), ErrorKind::NotFound);
     let dir = temp_dir();
     let file = dir.write("not-executable", "#!/bin/sh\n");
     assert_eq!(why(file.to_str().expect("UTF-8")), ErrorKind::PermissionDenied);
-    assert_eq!(why(dir.path().to_str().expect("UTF-8")), ErrorKind::PermissionDenied);
+    assert_eq!(
+        why(dir.path().to_str().expect("UTF-8")),
+        ErrorKind::PermissionDenied
+    );
 }
 
 #[test]
@@ -124,10 +151,14 @@ fn it_is_given_the_three_standard_streams_its_channel_and_nothing_else() {
     assert!(open[3].1.starts_with("socket:"), "{open:?}");
     let strays = [reader.as_raw_fd(), writer.as_raw_fd(), stray.as_raw_fd()];
     let here = fds(std::process::id() as i32);
-    let named = |number: i32| here.iter().find(|(n, _)| *n == number).map(|(_, name)| name);
+    let named =
+        |number: i32| here.iter().find(|(n, _)| *n == number).map(|(_, name)| name);
     for number in strays {
         let name = named(number).expect("it is open here");
-        assert!(!open.iter().any(|(_, theirs)| theirs == name), "{name} was inherited: {open:?}");
+        assert!(
+            !open.iter().any(|(_, theirs)| theirs == name),
+            "{name} was inherited: {open:?}"
+        );
     }
 }
 
@@ -157,15 +188,25 @@ fn node_s_two_variables_tell_it_where_the_channel_is() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "json");
     assert!(lines[1].starts_with("socket:"), "{text}");
-    assert_eq!(message(&mut Channel::new(stream)), json!({}), "and it is this very channel");
+    assert_eq!(
+        message(&mut Channel::new(stream)),
+        json!({}),
+        "and it is this very channel"
+    );
 }
 
 #[test]
 fn when_it_ends_its_channel_ends() {
-    let (mut child, mut stream) = spawn("bash", &["-c", "eval \"echo 1 >&$NODE_CHANNEL_FD\""]);
+    let (mut child, mut stream) =
+        spawn("bash", &["-c", "eval \"echo 1 >&$NODE_CHANNEL_FD\""]);
     let mut text = String::new();
-    stream.read_to_string(&mut text).expect("to the end: nobody else holds its side");
+    stream
+        .read_to_string(&mut text)
+        .expect("to the end: nobody else holds its side");
     assert_eq!(text, "1\n");
     assert_eq!(child.0.wait().expect("it is ours"), Ended::Exited(0));
-    assert_eq!(stream.write(b"1\n").expect_err("nobody reads").kind(), ErrorKind::BrokenPipe);
+    assert_eq!(
+        stream.write(b"1\n").expect_err("nobody reads").kind(),
+        ErrorKind::BrokenPipe
+    );
 }

@@ -59,12 +59,19 @@ impl Drop for NodeChild {
 }
 
 /// What text can be: two bytes, four, joined by zero-width joiners, composed, escaped.
-const TEXT: &str = "héllo, 世界, 👩‍👩‍👧, e\u{301}, \u{0}\u{1f}, \u{2028}, \n\r\t\"\\/, \u{feff}";
+const TEXT: &str =
+    "héllo, 世界, 👩‍👩‍👧, e\u{301}, \u{0}\u{1f}, \u{2028}, \n\r\t\"\\/, \u{feff}";
 
 #[test]
 fn a_node_child_echoes_every_value() {
     let Some(mut node) = NodeChild::start(ECHO, &[]) else { return };
-    for value in [json!(TEXT), json!({TEXT: [TEXT]}), json!(7), json!(-0.1), json!([null, true])] {
+    for value in [
+        json!(TEXT),
+        json!({TEXT: [TEXT]}),
+        json!(7),
+        json!(-0.1),
+        json!([null, true]),
+    ] {
         node.assert_echoes(&value);
     }
     node.channel.send(&json!("enough")).expect("it listens");
@@ -98,7 +105,9 @@ fn a_node_child_and_its_parent_send_at_once() {
     let sender = thread::spawn(move || {
         let mut channel = Channel::new(writing);
         for n in 0..2000 {
-            channel.send(&json!({"n": n, "text": "p".repeat(2048)})).expect("it listens");
+            channel
+                .send(&json!({"n": n, "text": "p".repeat(2048)}))
+                .expect("it listens");
         }
     });
     for n in 0..2000 {
@@ -106,7 +115,11 @@ fn a_node_child_and_its_parent_send_at_once() {
         assert_eq!(message["n"], n, "in order");
         assert_eq!(message["text"].as_str().map(str::len), Some(2048));
     }
-    assert_eq!(message(&mut node.channel), json!({"right": 2000}), "and so were ours");
+    assert_eq!(
+        message(&mut node.channel),
+        json!({"right": 2000}),
+        "and so were ours"
+    );
     sender.join().expect("the sender");
     node.assert_leaves();
 }
@@ -114,7 +127,10 @@ fn a_node_child_and_its_parent_send_at_once() {
 #[test]
 fn a_node_child_gets_on_behind_internal_messages_of_ours() {
     let Some(mut node) = NodeChild::start(ECHO, &[]) else { return };
-    node.channel.stream_mut().write_all(b"{\"cmd\":\"NODE_NOTHING\"}\n1\n").expect("it listens");
+    node.channel
+        .stream_mut()
+        .write_all(b"{\"cmd\":\"NODE_NOTHING\"}\n1\n")
+        .expect("it listens");
     assert_eq!(message(&mut node.channel), json!(1), "and never sees them");
 }
 
@@ -125,7 +141,11 @@ fn the_program_drives_a_node_child() {
     let output = program().arg("--exec").arg(node).arg(&script).output();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(output.stdout.matches(": from ").count(), 2, "{output:?}");
-    assert_eq!(output.stdout.matches("exited with code 0").count(), 2, "{output:?}");
+    assert_eq!(
+        output.stdout.matches("exited with code 0").count(),
+        2,
+        "{output:?}"
+    );
 }
 
 /// What a Node parent sees of the Rust worker: `what` says what it sends.
@@ -137,9 +157,16 @@ fn as_child_of_node(what: &str) {
     assert!(output.status.success(), "{output:?}");
     let events = output.json_lines();
     let exit = events.last().expect("the last event");
-    assert_eq!(exit["right"], exit["sent"], "every message came back in order: {output:?}");
+    assert_eq!(
+        exit["right"], exit["sent"],
+        "every message came back in order: {output:?}"
+    );
     assert_eq!(events[0]["event"], "disconnect", "{output:?}");
-    assert_eq!((&exit["code"], &exit["signal"]), (&json!(0), &json!(null)), "{output:?}");
+    assert_eq!(
+        (&exit["code"], &exit["signal"]),
+        (&json!(0), &json!(null)),
+        "{output:?}"
+    );
 }
 
 #[test]

@@ -10,8 +10,11 @@ use testkit::{Output, Signal, assert_all_gone, temp_dir};
 /// The process number behind `word` in a line.
 #[track_caller]
 fn number_after(text: &str, word: &str) -> i32 {
-    let rest = &text[text.find(word).unwrap_or_else(|| panic!("{word:?} is not in {text:?}"))..];
-    let digits: String = rest[word.len()..].chars().take_while(char::is_ascii_digit).collect();
+    let rest = &text[text
+        .find(word)
+        .unwrap_or_else(|| panic!("{word:?} is not in {text:?}"))..];
+    let digits: String =
+        rest[word.len()..].chars().take_while(char::is_ascii_digit).collect();
     digits.parse().expect("a number")
 }
 
@@ -19,7 +22,11 @@ fn number_after(text: &str, word: &str) -> i32 {
 #[track_caller]
 fn assert_complaint(output: &Output, code: i32, line: &str) {
     assert_eq!(output.status.code(), Some(code), "{output:?}");
-    assert_eq!(output.stderr, format!("{line}\n"), "one line that says what and why: {output:?}");
+    assert_eq!(
+        output.stderr,
+        format!("{line}\n"),
+        "one line that says what and why: {output:?}"
+    );
 }
 
 #[test]
@@ -31,18 +38,27 @@ fn both_children_are_greeted_answer_and_end() {
     let parent = number_after(text, "parent ");
     let mut pids = Vec::new();
     for how in ["fork", "fork + exec"] {
-        let sent = text.lines().find(|l| l.contains(": to ") && l.contains(&format!("\"{how}\"")));
-        let pid =
-            number_after(sent.unwrap_or_else(|| panic!("no greeting to {how}\n{text}")), "to ");
+        let sent = text
+            .lines()
+            .find(|l| l.contains(": to ") && l.contains(&format!("\"{how}\"")));
+        let pid = number_after(
+            sent.unwrap_or_else(|| panic!("no greeting to {how}\n{text}")),
+            "to ",
+        );
         pids.push(pid);
-        let greeting = format!("{{\"hello\":\"child {pid}\",\"made by\":\"{how}\"}}");
+        let greeting =
+            format!("{{\"hello\":\"child {pid}\",\"made by\":\"{how}\"}}");
         for line in [
             format!("parent {parent}: to {pid}: {greeting}"),
             format!("child  {pid}: received {greeting}"),
             format!("parent {parent}: from {pid}: {greeting}"),
             format!("parent {parent}: child {pid} exited with code 0"),
         ] {
-            assert_eq!(text.matches(&line).count(), 1, "once: {line:?}, in\n{text}");
+            assert_eq!(
+                text.matches(&line).count(),
+                1,
+                "once: {line:?}, in\n{text}"
+            );
         }
     }
     assert_ne!(pids[0], pids[1]);
@@ -53,7 +69,8 @@ fn both_children_are_greeted_answer_and_end() {
 #[test]
 fn a_program_that_is_not_there_is_named() {
     // execvp(3) says `Permission denied` where it may not even look into a place in PATH.
-    let output = program().env("PATH", "/usr/bin:/bin").args(["--exec", "nosuch"]).output();
+    let output =
+        program().env("PATH", "/usr/bin:/bin").args(["--exec", "nosuch"]).output();
     assert_complaint(&output, 1, "cannot start nosuch: No such file or directory");
 }
 
@@ -75,16 +92,22 @@ fn a_child_that_ends_without_an_answer_is_told_of() {
     let said = output.stderr.contains("closed the channel without an answer")
         || output.stderr.contains("Broken pipe");
     assert!(said && output.stderr.starts_with("child "), "{output:?}");
-    assert_eq!(output.stdout.matches("exited with code 0").count(), 2, "{output:?}");
+    assert_eq!(
+        output.stdout.matches("exited with code 0").count(),
+        2,
+        "{output:?}"
+    );
 }
 
 #[test]
 fn garbage_for_an_answer_is_told_of() {
-    let script = r#"eval "echo garbage >&$NODE_CHANNEL_FD; read line <&$NODE_CHANNEL_FD""#;
+    let script =
+        r#"eval "echo garbage >&$NODE_CHANNEL_FD; read line <&$NODE_CHANNEL_FD""#;
     let output = program().args(["--exec", "bash", "-c", script]).output();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stderr.contains("is not JSON"), "{output:?}");
-    let ended = ["exited with code", "was killed by"].map(|how| output.stdout.matches(how).count());
+    let ended = ["exited with code", "was killed by"]
+        .map(|how| output.stdout.matches(how).count());
     assert_eq!(ended.iter().sum::<usize>(), 2, "both were waited for: {output:?}");
 }
 
@@ -92,7 +115,11 @@ fn garbage_for_an_answer_is_told_of() {
 fn how_the_child_ended_is_said_also_when_a_signal_did_it() {
     let script = r#"eval "read line <&$NODE_CHANNEL_FD; echo 1 >&$NODE_CHANNEL_FD"; kill -TERM $$"#;
     let output = program().args(["--exec", "bash", "-c", script]).output();
-    assert_eq!(output.stdout.matches("was killed by SIGTERM").count(), 1, "{output:?}");
+    assert_eq!(
+        output.stdout.matches("was killed by SIGTERM").count(),
+        1,
+        "{output:?}"
+    );
 }
 
 /// Greeted, and no answer: the parent says so after 10 s. It must not wait for the child's end
@@ -122,9 +149,16 @@ fn a_wrong_flag_shows_the_usage_and_exits_with_2() {
         let output = program().args(words).output();
         assert_eq!(output.status.code(), Some(2), "{words:?}: {output:?}");
         assert_eq!(output.stdout, "", "{words:?}: standard output is for results");
-        assert!(output.stderr.contains("Usage: ch01-fork-ipc"), "{words:?}: {output:?}");
-        let first = output.stderr.lines().next().expect("what is wrong comes first");
-        assert!(words.iter().any(|word| first.contains(word)), "{words:?}: {first:?} names none");
+        assert!(
+            output.stderr.contains("Usage: ch01-fork-ipc"),
+            "{words:?}: {output:?}"
+        );
+        let first =
+            output.stderr.lines().next().expect("what is wrong comes first");
+        assert!(
+            words.iter().any(|word| first.contains(word)),
+            "{words:?}: {first:?} names none"
+        );
     }
 }
 
@@ -133,7 +167,10 @@ fn help_is_a_result_and_no_error() {
     for words in [&["--help"][..], &["-h"], &["worker", "--help"]] {
         let output = program().args(words).output();
         assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
-        assert!(output.stdout.contains("Usage: ch01-fork-ipc"), "{words:?}: {output:?}");
+        assert!(
+            output.stdout.contains("Usage: ch01-fork-ipc"),
+            "{words:?}: {output:?}"
+        );
         assert_eq!(output.stderr, "", "{words:?}");
     }
 }
@@ -145,7 +182,8 @@ fn children_do_not_outlive_a_parent_that_is_killed() {
         let running = program().args(["--exec", "sleep", "1000"]).start();
         running.wait_for_line("\"made by\":\"fork + exec\"");
         let family = running.family();
-        let asleep = family.iter().any(|process| process.command_line() == "sleep 1000");
+        let asleep =
+            family.iter().any(|process| process.command_line() == "sleep 1000");
         assert!(asleep, "{family:?}");
         running.signal(signal);
         running.wait(LONG);

@@ -34,7 +34,9 @@ fn assert_complaint(output: testkit::Output, parts: &[&str]) {
 #[test]
 fn it_sends_every_message_back_and_ends_with_its_channel() {
     let (worker, mut channel) = worker();
-    for value in [json!("héllo 👍\u{0}\n"), json!({"a": [1, null]}), json!(7), json!(null)] {
+    for value in
+        [json!("héllo 👍\u{0}\n"), json!({"a": [1, null]}), json!(7), json!(null)]
+    {
         channel.send(&value).expect("it is there");
         assert_eq!(message(&mut channel), value);
     }
@@ -53,7 +55,10 @@ fn what_is_the_transport_s_own_is_not_sent_back() {
 #[test]
 fn it_survives_garbage_and_says_so() {
     let (worker, mut channel) = worker();
-    channel.stream_mut().write_all(b"garbage\n\n\xff\xfe\n[1]\n").expect("it is there");
+    channel
+        .stream_mut()
+        .write_all(b"garbage\n\n\xff\xfe\n[1]\n")
+        .expect("it is there");
     assert_eq!(message(&mut channel), json!([1]), "the line behind the bad ones");
     let complaints = || worker.stderr().matches("is not JSON").count();
     eventually("a complaint of each bad line", LONG, || complaints() == 3);
@@ -83,12 +88,16 @@ fn a_line_without_end_ends_it_and_not_the_machine_s_memory() {
         }
         let status = std::fs::read_to_string(&most_used).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        let kib =
+            line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
         peak = peak.max(kib.unwrap_or(0));
     }
     assert_eq!(worker.wait(LONG).code(), Some(1));
     worker.wait_for_stderr("a line on the channel is longer than 16 MiB");
-    assert!(peak > 0 && peak < 100 << 10, "it used {peak} KiB for a line of 16 MiB at most");
+    assert!(
+        peak > 0 && peak < 100 << 10,
+        "it used {peak} KiB for a line of 16 MiB at most"
+    );
 }
 
 #[test]
@@ -101,15 +110,25 @@ fn sixteen_mebibytes_go_there_and_back() {
 
 #[test]
 fn without_a_channel_it_says_who_has_to_start_it() {
-    assert_complaint(program().arg("worker").output(), &["NODE_CHANNEL_FD", "without 'worker'"]);
-    assert_complaint(program().args(["worker", "normal"]).output(), &["started by its parent"]);
+    assert_complaint(
+        program().arg("worker").output(),
+        &["NODE_CHANNEL_FD", "without 'worker'"],
+    );
+    assert_complaint(
+        program().args(["worker", "normal"]).output(),
+        &["started by its parent"],
+    );
 }
 
 #[test]
 fn a_number_that_is_no_channel_is_refused() {
     for number in ["", "x", "-1", "0", "1", "2", "3", "77", "99999999999", "1e1"] {
-        let output = program().arg("worker").env("NODE_CHANNEL_FD", number).output();
-        assert_complaint(output, &[&format!("NODE_CHANNEL_FD is '{number}'"), "no open Unix"]);
+        let output =
+            program().arg("worker").env("NODE_CHANNEL_FD", number).output();
+        assert_complaint(
+            output,
+            &[&format!("NODE_CHANNEL_FD is '{number}'"), "no open Unix"],
+        );
     }
 }
 
@@ -138,7 +157,10 @@ fn a_descriptor_of_another_kind_is_refused() {
         ("Unix, but no stream", complaint_about(datagram)),
     ] {
         println!("{what}");
-        assert_complaint(output, &["NODE_CHANNEL_FD is '9', which is no open Unix stream socket"]);
+        assert_complaint(
+            output,
+            &["NODE_CHANNEL_FD is '9', which is no open Unix stream socket"],
+        );
     }
 }
 
@@ -161,20 +183,30 @@ fn a_child_with_a_child_of_its_own() {
     let open = Command::new("ls").arg("/proc/self/fd").output().expect("ls runs");
     let open = String::from_utf8_lossy(&open.stdout).lines().count();
     let mut channel = Channel::new(stream);
-    channel.send(&json!({"environment": environment, "open": open})).expect("it is sent");
+    channel
+        .send(&json!({"environment": environment, "open": open}))
+        .expect("it is sent");
 }
 
 #[test]
 fn a_grandchild_hears_nothing_of_the_channel() {
     let this = std::env::current_exe().expect("this program");
-    let words = ["--exact", "a_child_with_a_child_of_its_own", "--ignored", "--test-threads=1"];
+    let words = [
+        "--exact",
+        "a_child_with_a_child_of_its_own",
+        "--ignored",
+        "--test-threads=1",
+    ];
     let (child, stream) = Program::new(this).args(words).channel();
     patient(&stream);
     let child = child.start();
     let message = message(&mut Channel::new(stream));
     let environment = message["environment"].as_str().expect("a text");
     assert!(environment.contains("PATH="), "{environment}");
-    assert!(!environment.contains("NODE_CHANNEL"), "left in the environment:\n{environment}");
+    assert!(
+        !environment.contains("NODE_CHANNEL"),
+        "left in the environment:\n{environment}"
+    );
     // 0, 1, 2 and the directory that ls reads: the channel is close-on-exec.
     assert_eq!(message["open"], 4, "the channel went through the next exec");
     assert!(child.wait(LONG).success(), "{}", child.stdout());

@@ -120,11 +120,18 @@ impl FdChannel {
         message: Value,
         fd: OwnedFd,
     ) -> Result<(), NotPassed> {
-        let mut envelope = json!({"cmd": "NODE_HANDLE", "type": kind, "msg": message});
-        envelope.as_object_mut().expect("an object: json! has made it").extend(fields);
+        let mut envelope =
+            json!({"cmd": "NODE_HANDLE", "type": kind, "msg": message});
+        envelope
+            .as_object_mut()
+            .expect("an object: json! has made it")
+            .extend(fields);
         let line = Line::new(&envelope);
         match line.and_then(|line| self.check_room().map(|()| line)) {
-            Ok(line) => self.enqueue(line, Some(Sending { fd: Arc::new(fd), tries: 0, end: 0 })),
+            Ok(line) => self.enqueue(
+                line,
+                Some(Sending { fd: Arc::new(fd), tries: 0, end: 0 }),
+            ),
             Err(why) => return Err(NotPassed { why, fd }),
         }
         // A dead peer shows at the next recv, which still has its last words to read.
@@ -135,7 +142,9 @@ impl FdChannel {
 
     /// Whether another handle would leave at once.
     pub fn has_room(&self) -> bool {
-        self.queue.is_empty() && self.under_way.len() < self.window && self.channel.unsent() == 0
+        self.queue.is_empty()
+            && self.under_way.len() < self.window
+            && self.channel.unsent() == 0
     }
 
     /// Whether something waits for the kernel to take it.
@@ -200,7 +209,8 @@ impl FdChannel {
     pub fn into_unacknowledged(self) -> Vec<(Value, OwnedFd)> {
         let FdChannel { channel, under_way, queue, .. } = self;
         drop(channel);
-        let queued = queue.into_iter().filter_map(|(line, sending)| Some((line, sending?)));
+        let queued =
+            queue.into_iter().filter_map(|(line, sending)| Some((line, sending?)));
         under_way.into_iter().chain(queued).map(into_message_and_fd).collect()
     }
     // ANCHOR_END: into_unacknowledged

@@ -19,7 +19,9 @@ use nix::{
     cmsg_space,
     errno::Errno,
     libc,
-    sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg},
+    sys::socket::{
+        ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg,
+    },
 };
 
 /// Descriptors that may wait for the message they belong to. Two can: that of a message which has
@@ -65,7 +67,13 @@ impl FdStream {
     pub fn new(socket: UnixStream) -> io::Result<FdStream> {
         socket.set_nonblocking(true)?;
         let control = cmsg_space!([i32; MOST_IN_ONE]);
-        Ok(FdStream { socket, arrived: VecDeque::new(), read: 0, attached: None, control })
+        Ok(FdStream {
+            socket,
+            arrived: VecDeque::new(),
+            read: 0,
+            attached: None,
+            control,
+        })
     }
 
     // ANCHOR: take_fd
@@ -107,12 +115,18 @@ impl Read for FdStream {
         let mut buffers = [IoSliceMut::new(buffer)];
         let socket = self.socket.as_raw_fd();
         self.control.fill(0);
-        let message = recvmsg::<()>(socket, &mut buffers, Some(&mut self.control), flags)?;
+        let message =
+            recvmsg::<()>(socket, &mut buffers, Some(&mut self.control), flags)?;
         let bytes = message.bytes;
         // Descriptors are a barrier: a read ends behind the first bytes that have any (unix(7)).
         let fd = match message.cmsgs() {
             // All of them get an owner, so that those too many are closed. A message has one.
-            Ok(parts) => parts.flat_map(received).collect::<Vec<_>>().into_iter().next().map(Some),
+            Ok(parts) => parts
+                .flat_map(received)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .next()
+                .map(Some),
             // MSG_CTRUNC: there was one, and no number free for it. Of several, some may be here.
             Err(Errno::ENOBUFS) => {
                 drop(cut_off(&self.control));
@@ -139,8 +153,10 @@ fn received(part: ControlMessageOwned) -> Vec<OwnedFd> {
     // Late, but better than never: a fork may come in between.
     #[cfg(not(target_os = "linux"))]
     for fd in &owned {
-        let _ =
-            nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC));
+        let _ = nix::fcntl::fcntl(
+            fd,
+            nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
+        );
     }
     owned
 }
@@ -149,8 +165,10 @@ fn received(part: ControlMessageOwned) -> Vec<OwnedFd> {
 /// with its length, then the numbers).
 fn cut_off(control: &[u8]) -> Vec<OwnedFd> {
     // SAFETY: the buffer is longer than a header, and any bytes make one: it has only numbers.
-    let header: libc::cmsghdr = unsafe { ptr::read_unaligned(control.as_ptr().cast()) };
-    if (header.cmsg_level, header.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+    let header: libc::cmsghdr =
+        unsafe { ptr::read_unaligned(control.as_ptr().cast()) };
+    if (header.cmsg_level, header.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_RIGHTS)
+    {
         return Vec::new();
     }
     // SAFETY: it only computes where the numbers begin.
@@ -158,17 +176,26 @@ fn cut_off(control: &[u8]) -> Vec<OwnedFd> {
     let numbers = control.get(begin..header.cmsg_len as usize).unwrap_or_default();
     let numbers = numbers.chunks_exact(4).filter_map(|bytes| bytes.try_into().ok());
     // SAFETY: the kernel has just made these for us; nobody else knows them.
-    numbers.map(|bytes| unsafe { OwnedFd::from_raw_fd(i32::from_ne_bytes(bytes)) }).collect()
+    numbers
+        .map(|bytes| unsafe { OwnedFd::from_raw_fd(i32::from_ne_bytes(bytes)) })
+        .collect()
 }
 
 // ANCHOR: write
 impl Write for FdStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let number = self.attached.as_ref().map(|fd| [fd.as_raw_fd()]);
-        let rights = number.as_ref().map(|number| ControlMessage::ScmRights(number));
+        let rights =
+            number.as_ref().map(|number| ControlMessage::ScmRights(number));
         let socket = self.socket.as_raw_fd();
         let bytes = [IoSlice::new(bytes)];
-        let sent = sendmsg::<()>(socket, &bytes, rights.as_slice(), MsgFlags::empty(), None)?;
+        let sent = sendmsg::<()>(
+            socket,
+            &bytes,
+            rights.as_slice(),
+            MsgFlags::empty(),
+            None,
+        )?;
         // The kernel holds its own reference from here on.
         self.attached = None;
         Ok(sent)

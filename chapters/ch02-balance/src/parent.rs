@@ -85,7 +85,8 @@ impl Balancer<'_> {
     /// Hands out connections until a signal asks this process to end.
     pub fn run(mut self) -> anyhow::Result<ExitCode> {
         loop {
-            let Ready { connections, stop } = self.wait().context("cannot wait for connections")?;
+            let Ready { connections, stop } =
+                self.wait().context("cannot wait for connections")?;
             for place in &mut self.places {
                 let back = place.tend();
                 if back.refused {
@@ -116,7 +117,8 @@ impl Balancer<'_> {
         let mut polled = Vec::with_capacity(4);
         let accepts = self.pause_until.is_none() && self.has_room();
         let listener = self.listener.as_ref().filter(|_| accepts);
-        polled.extend(listener.map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN)));
+        polled
+            .extend(listener.map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN)));
         if self.stop_at.is_none() {
             polled.push(PollFd::new(self.stop[0].as_fd(), PollFlags::POLLIN));
         }
@@ -143,9 +145,13 @@ impl Balancer<'_> {
     fn accept(&mut self) {
         for _ in 0..IN_A_ROW {
             let room = self.has_room();
-            let Some(listener) = self.listener.as_ref().filter(|_| room) else { return };
+            let Some(listener) = self.listener.as_ref().filter(|_| room) else {
+                return;
+            };
             match listener.accept() {
-                Ok((connection, _)) => self.give(Value::from("socket"), connection.into()),
+                Ok((connection, _)) => {
+                    self.give(Value::from("socket"), connection.into())
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if self.stop_at.is_some() {
                         self.listener = None;
@@ -155,7 +161,10 @@ impl Balancer<'_> {
                 // This client is gone again (accept(2)). The next one may be there.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    complain(format_args!("cannot accept a connection: {}", reason(&error)));
+                    complain(format_args!(
+                        "cannot accept a connection: {}",
+                        reason(&error)
+                    ));
                     self.pause_until = Some(Instant::now() + ACCEPT_PAUSE);
                     return;
                 }
@@ -167,8 +176,13 @@ impl Balancer<'_> {
     // ANCHOR: has_finished
     /// Whether this process may end: the children have all that was accepted, or the time is up.
     fn has_finished(&self) -> bool {
-        let under_way = self.places.iter().filter_map(Place::channel).any(FdChannel::awaits_answer);
-        let done = self.listener.is_none() && self.returned.is_empty() && !under_way;
+        let under_way = self
+            .places
+            .iter()
+            .filter_map(Place::channel)
+            .any(FdChannel::awaits_answer);
+        let done =
+            self.listener.is_none() && self.returned.is_empty() && !under_way;
         self.stop_at.is_some_and(|limit| done || limit <= Instant::now())
     }
     // ANCHOR_END: has_finished
@@ -176,7 +190,9 @@ impl Balancer<'_> {
     // ANCHOR: place_returned
     fn place_returned(&mut self) {
         while self.places.iter().any(Place::has_room) {
-            let Some((message, connection)) = self.returned.pop_front() else { return };
+            let Some((message, connection)) = self.returned.pop_front() else {
+                return;
+            };
             self.give(message, connection);
         }
     }
@@ -185,9 +201,13 @@ impl Balancer<'_> {
     // ANCHOR: give
     /// Gives a connection to the child whose turn it is.
     fn give(&mut self, message: Value, connection: OwnedFd) {
-        let turn = self.turn.pick(self.places.len(), |index| self.places[index].has_room());
+        let turn = self
+            .turn
+            .pick(self.places.len(), |index| self.places[index].has_room());
         match turn {
-            Some(index) => self.returned.extend(self.places[index].pass(message, connection)),
+            Some(index) => {
+                self.returned.extend(self.places[index].pass(message, connection))
+            }
             None => self.returned.push_back((message, connection)),
         }
     }

@@ -78,7 +78,8 @@ impl<'a> Place<'a> {
     pub fn fill(&mut self) -> anyhow::Result<()> {
         let command = (self.start)(OsStr::new(self.name))?;
         let program = command.get_program().to_string_lossy().into_owned();
-        let spawned = Child::spawn(command).with_context(|| format!("cannot start {program}"));
+        let spawned = Child::spawn(command)
+            .with_context(|| format!("cannot start {program}"));
         let (child, stream) = spawned?;
         log(format_args!("{} is {}", self.name, child.pid()));
         self.child = Some((child, FdChannel::with_window(stream, WINDOW)?));
@@ -101,15 +102,23 @@ impl<'a> Place<'a> {
         let fill = if self.child.is_none() { Some(self.fill_from) } else { None };
         let more = if self.more { Some(Instant::now()) } else { None };
         let stalled = self.channel().is_some_and(FdChannel::is_stalled);
-        let retry = if stalled { Some(Instant::now() + ACCEPT_PAUSE) } else { None };
+        let retry =
+            if stalled { Some(Instant::now() + ACCEPT_PAUSE) } else { None };
         let times = [fill, more, self.ask_from, retry, self.leaving.wakes_at()];
         times.into_iter().flatten().min()
     }
 
     /// Passes a connection to the child; gives it back if that cannot be.
-    pub fn pass(&mut self, message: Value, connection: OwnedFd) -> Option<(Value, OwnedFd)> {
-        let Some((_, channel)) = &mut self.child else { return Some((message, connection)) };
-        let passed = channel.pass("net.Socket", Map::new(), message.clone(), connection);
+    pub fn pass(
+        &mut self,
+        message: Value,
+        connection: OwnedFd,
+    ) -> Option<(Value, OwnedFd)> {
+        let Some((_, channel)) = &mut self.child else {
+            return Some((message, connection));
+        };
+        let passed =
+            channel.pass("net.Socket", Map::new(), message.clone(), connection);
         passed.err().map(|not_passed| (message, not_passed.fd))
     }
 
@@ -129,7 +138,10 @@ impl<'a> Place<'a> {
         for (pid, ended) in self.leaving.ended() {
             match ended {
                 Ok(ended) => log(format_args!("{} {pid} {ended}", self.name)),
-                Err(error) => complain(format_args!("cannot wait for {pid}: {}", reason(&error))),
+                Err(error) => complain(format_args!(
+                    "cannot wait for {pid}: {}",
+                    reason(&error)
+                )),
             }
         }
         returned
@@ -152,7 +164,9 @@ impl<'a> Place<'a> {
                     log(format_args!("{} says {message}", self.name));
                 }
                 // A child has nothing to pass to us. What it passed is closed here.
-                Ok(Some(Incoming::Passed(_) | Incoming::Missing | Incoming::Internal)) => {}
+                Ok(Some(
+                    Incoming::Passed(_) | Incoming::Missing | Incoming::Internal,
+                )) => {}
                 Ok(None) => return false,
                 Err(error) if error.would_block() => return true,
                 Err(error) => {

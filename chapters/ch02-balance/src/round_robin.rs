@@ -9,8 +9,14 @@ pub struct RoundRobin {
 
 impl RoundRobin {
     /// Whose turn it is, out of `count`. One that is not `free` is passed over; `None` if nobody is.
-    pub fn pick(&mut self, count: usize, free: impl Fn(usize) -> bool) -> Option<usize> {
-        let chosen = (self.next..self.next + count).map(|turn| turn % count).find(|&n| free(n))?;
+    pub fn pick(
+        &mut self,
+        count: usize,
+        free: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let chosen = (self.next..self.next + count)
+            .map(|turn| turn % count)
+            .find(|&n| free(n))?;
         self.next = (chosen + 1) % count;
         Some(chosen)
     }

@@ -32,7 +32,11 @@ pub fn poll_until(when: Option<Instant>) -> PollTimeout {
 /// # Errors
 /// Those of poll(2). A signal is no error: the result is then `true`, because its handler may have
 /// left something to do.
-pub fn wait_for(fd: &impl AsFd, events: PollFlags, until: Option<Instant>) -> io::Result<bool> {
+pub fn wait_for(
+    fd: &impl AsFd,
+    events: PollFlags,
+    until: Option<Instant>,
+) -> io::Result<bool> {
     match poll(&mut [PollFd::new(fd.as_fd(), events)], poll_until(until)) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::EINTR) => Ok(true),

@@ -48,7 +48,8 @@ impl Worker {
     /// A worker that calls itself `name`.
     pub fn new(name: &str, channel: FdChannel) -> Worker {
         let pid = process::id();
-        let reply = format!("Request handled with {name} priority, running on {pid}");
+        let reply =
+            format!("Request handled with {name} priority, running on {pid}");
         Worker { reply, channel: Some(channel), answered: Vec::new() }
     }
 
@@ -72,8 +73,10 @@ impl Worker {
     // ANCHOR: wait
     /// Waits until the parent or a client has something for us, and sees to the clients.
     fn wait(&mut self, end: Option<Instant>) -> Result<(), Errno> {
-        let clients =
-            self.answered.iter().map(|it| PollFd::new(it.stream.as_fd(), PollFlags::POLLIN));
+        let clients = self
+            .answered
+            .iter()
+            .map(|it| PollFd::new(it.stream.as_fd(), PollFlags::POLLIN));
         let mut polled: Vec<PollFd> = clients.collect();
         if let Some(channel) = &self.channel {
             let mut events = channel.interest();
@@ -87,11 +90,14 @@ impl Worker {
             Err(Errno::EINTR) => return Ok(()),
             result => result?,
         };
-        let ready: Vec<bool> = polled.iter().map(|it| it.any().unwrap_or(true)).collect();
+        let ready: Vec<bool> =
+            polled.iter().map(|it| it.any().unwrap_or(true)).collect();
         let now = Instant::now();
         let mut ready = ready.into_iter();
-        self.answered
-            .retain(|it| !(ready.next() == Some(true) && has_closed(&it.stream)) && now < it.until);
+        self.answered.retain(|it| {
+            !(ready.next() == Some(true) && has_closed(&it.stream))
+                && now < it.until
+        });
         Ok(())
     }
     // ANCHOR_END: wait
@@ -109,7 +115,9 @@ impl Worker {
             match channel.recv() {
                 Ok(Some(Incoming::Passed(passed))) => self.answer(passed),
                 Ok(Some(Incoming::Missing)) => {
-                    complain("a connection was lost on its way here: no descriptor is free");
+                    complain(
+                        "a connection was lost on its way here: no descriptor is free",
+                    );
                 }
                 Ok(Some(_)) => {}
                 Err(error) if error.would_block() => return false,

@@ -9,9 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{LONG, child_named, children_so_far, connections, load, program, server, serving};
+use common::{
+    LONG, child_named, children_so_far, connections, load, program, server, serving,
+};
 use testkit::{
-    Process, Running, Signal, cpu_time, eventually, http::raw_exchange, temp_dir, zombies_of,
+    Process, Running, Signal, cpu_time, eventually, http::raw_exchange, temp_dir,
+    zombies_of,
 };
 
 #[track_caller]
@@ -26,8 +29,11 @@ fn kill_and_count(server: &Running, name: &str) -> u64 {
     let victim = process(pid);
     victim.signal(Signal::SIGSTOP);
     eventually("the victim stands still", LONG, || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+        let stat =
+            fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('T'))
     });
     let held = connections(pid);
     victim.signal(Signal::SIGKILL);
@@ -39,7 +45,11 @@ fn assert_both_serve(server: &Running) {
     let report = load(server, 4).run_total(200);
     report.assert_none_lost();
     for name in ["normal", "special"] {
-        assert_eq!(report.by_pid.get(&child_named(server, name)), Some(&100), "{report}");
+        assert_eq!(
+            report.by_pid.get(&child_named(server, name)),
+            Some(&100),
+            "{report}"
+        );
     }
 }
 
@@ -76,7 +86,9 @@ fn both_children_killed_at_once_are_replaced_and_the_next_client_is_served() {
         ["normal", "special"].iter().all(|name| children_so_far(&server, name) == 2)
     });
     assert_both_serve(&server);
-    eventually("nobody stays a zombie", LONG, || zombies_of(server.pid()).is_empty());
+    eventually("nobody stays a zombie", LONG, || {
+        zombies_of(server.pid()).is_empty()
+    });
 }
 
 #[test]
@@ -111,7 +123,9 @@ fn a_child_that_is_asked_to_end_is_replaced_too() {
         raw_exchange(server.addr(), b"x").expect("a reply");
         raw_exchange(server.addr(), b"x").expect("a reply");
         process(former).signal(signal);
-        eventually("it is replaced", LONG, || child_named(&server, "special") != former);
+        eventually("it is replaced", LONG, || {
+            child_named(&server, "special") != former
+        });
         assert_both_serve(&server);
     }
 }
@@ -157,8 +171,16 @@ fn children_that_end_at_once_do_not_make_the_parent_spin() {
     let used = cpu_time(server.pid()) - before;
     let seconds = begun.elapsed().as_secs() as usize;
     let more = children_so_far(&server, "normal") - started;
-    assert!(more <= seconds + 2, "{more} children in {seconds} s\n{}", server.stdout());
-    assert!(used * 10 < begun.elapsed(), "{used:?} of CPU time in {:?}", begun.elapsed());
+    assert!(
+        more <= seconds + 2,
+        "{more} children in {seconds} s\n{}",
+        server.stdout()
+    );
+    assert!(
+        used * 10 < begun.elapsed(),
+        "{used:?} of CPU time in {:?}",
+        begun.elapsed()
+    );
 }
 
 /// A client that has come meanwhile is answered when there is somebody to do it.
@@ -167,8 +189,11 @@ fn children_that_start_to_work_in_the_end_serve_those_who_have_waited() {
     let dir = temp_dir();
     let flag = dir.path().join("now");
     let this = env!("CARGO_BIN_EXE_ch02-balance");
-    let script = format!("test -e '{}' && exec '{this}' worker \"$1\"", flag.display());
-    let server = serving(program().args(["--port", "0", "--exec", "sh", "-c", &script, "sh"]));
+    let script =
+        format!("test -e '{}' && exec '{this}' worker \"$1\"", flag.display());
+    let server = serving(
+        program().args(["--port", "0", "--exec", "sh", "-c", &script, "sh"]),
+    );
     let load = load(&server, 8).start();
     server.wait_for_lines("exited with code 1", 3);
     fs::write(&flag, "").expect("a file");
@@ -188,11 +213,18 @@ fn a_child_that_cannot_be_started_again_is_told_of_and_tried_again() {
     fs::remove_file(&link).expect("it is ours");
     let former = child_named(&server, "normal");
     process(former).signal(Signal::SIGKILL);
-    server.wait_for_stderr(&format!("cannot start {run}: No such file or directory"));
+    server
+        .wait_for_stderr(&format!("cannot start {run}: No such file or directory"));
     let report = load(&server, 4).run_total(100);
     report.assert_none_lost();
-    assert_eq!(report.by_name.get("special"), Some(&100), "the other one does it all\n{report}");
+    assert_eq!(
+        report.by_name.get("special"),
+        Some(&100),
+        "the other one does it all\n{report}"
+    );
     symlink(this, &link).expect("a link");
-    eventually("it is started again", LONG, || child_named(&server, "normal") != former);
+    eventually("it is started again", LONG, || {
+        child_named(&server, "normal") != former
+    });
     assert_both_serve(&server);
 }

@@ -6,8 +6,8 @@ use std::net::TcpStream;
 
 use ch02_balance::Incoming;
 use common::{
-    LONG, assert_answered, assert_no_busy_loop, child_named, connect, limited, load, next, pass,
-    serving,
+    LONG, assert_answered, assert_no_busy_loop, child_named, connect, limited,
+    load, next, pass, serving,
 };
 use serde_json::json;
 use testkit::{Process, Signal, eventually};
@@ -49,7 +49,8 @@ fn children_without_descriptors_lose_nobody_either() {
 fn a_handle_that_a_full_worker_cannot_take_comes_back_after_three_tries() {
     let (worker, stream) = limited(8, "worker normal").channel();
     let worker = worker.start();
-    let mut channel = ch02_balance::FdChannel::with_window(stream, 4).expect("a channel");
+    let mut channel =
+        ch02_balance::FdChannel::with_window(stream, 4).expect("a channel");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address");
     let (mut clients, mut acked, mut refused) = (Vec::new(), 0, None);
@@ -67,7 +68,9 @@ fn a_handle_that_a_full_worker_cannot_take_comes_back_after_three_tries() {
     assert_eq!(message, json!(acked));
     assert!(acked >= 3, "0, 1, 2 and the channel leave room for some: {acked}");
     let tries = || worker.stderr().matches("no descriptor is free").count();
-    eventually("the worker complains of each of three tries", LONG, || tries() == 3);
+    eventually("the worker complains of each of three tries", LONG, || {
+        tries() == 3
+    });
 
     // Its clients leave; there is room again.
     let waits = clients.pop().expect("the one that was refused");

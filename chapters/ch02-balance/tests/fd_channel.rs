@@ -7,8 +7,8 @@ use std::io::Read;
 use ch01_fork_ipc::{MAX_MESSAGE, SendError};
 use ch02_balance::Incoming;
 use common::{
-    assert_nothing, channel_and_peer, envelope, is_cloexec, name_of, next, next_passed, open_here,
-    pass, thing, two_channels,
+    assert_nothing, channel_and_peer, envelope, is_cloexec, name_of, next,
+    next_passed, open_here, pass, thing, two_channels,
 };
 use serde_json::{Map, Value, json};
 
@@ -17,11 +17,18 @@ fn a_descriptor_arrives_with_its_message() {
     let (mut ours, mut theirs) = two_channels(1);
     let (mut other, fd) = thing();
     let name = name_of(&fd);
-    let Value::Object(fields) = json!({"dgramType": "udp4"}) else { unreachable!() };
-    ours.pass("dgram.Socket", fields, json!({"to": "you"}), fd).expect("there is room");
+    let Value::Object(fields) = json!({"dgramType": "udp4"}) else {
+        unreachable!()
+    };
+    ours.pass("dgram.Socket", fields, json!({"to": "you"}), fd)
+        .expect("there is room");
     let passed = next_passed(&mut theirs);
     assert_eq!(passed.kind, "dgram.Socket");
-    assert_eq!(Value::from(passed.fields), json!({"dgramType": "udp4"}), "and nothing of ours");
+    assert_eq!(
+        Value::from(passed.fields),
+        json!({"dgramType": "udp4"}),
+        "and nothing of ours"
+    );
     assert_eq!(passed.message, json!({"to": "you"}));
     assert_eq!(name_of(&passed.fd), name);
     assert!(is_cloexec(&passed.fd), "or a child that is started next inherits it");
@@ -36,7 +43,8 @@ fn messages_and_descriptors_stay_in_order_also_when_they_are_glued_together() {
     for window in [1, 3, 64] {
         let (mut ours, mut theirs) = two_channels(window);
         let mut expected = Vec::new();
-        for (n, has_fd) in [false, true, false, true, true].into_iter().enumerate() {
+        for (n, has_fd) in [false, true, false, true, true].into_iter().enumerate()
+        {
             if has_fd {
                 let (_, fd) = thing();
                 expected.push((json!(n), Some(name_of(&fd))));
@@ -77,8 +85,11 @@ fn a_thousand_messages_and_descriptors_each_way_at_once() {
     let mut turn = 0;
     while seen_by_a < 1000 || seen_by_b < 1000 {
         turn += 1;
-        let (channel, seen) =
-            if turn % 2 == 0 { (&mut a, &mut seen_by_a) } else { (&mut b, &mut seen_by_b) };
+        let (channel, seen) = if turn % 2 == 0 {
+            (&mut a, &mut seen_by_a)
+        } else {
+            (&mut b, &mut seen_by_b)
+        };
         let _ = channel.pump();
         let (message, has_fd) = match channel.recv() {
             Ok(Some(Incoming::Message(message))) => (message, false),
@@ -111,7 +122,9 @@ fn a_mebibyte_comes_in_pieces_and_its_descriptor_with_the_first() {
     assert_eq!(passed.message.as_str().map(str::len), Some(1 << 20));
     assert_eq!(name_of(&passed.fd), name);
     assert!(matches!(next(&mut ours), Incoming::Acked));
-    assert!(matches!(next(&mut theirs), Incoming::Message(message) if message == "after"));
+    assert!(
+        matches!(next(&mut theirs), Incoming::Message(message) if message == "after")
+    );
 }
 
 /// If we die with it, its sender must know that it was ours: so the answer goes first.
@@ -134,7 +147,10 @@ fn the_acknowledgement_is_with_the_kernel_before_the_program_gets_the_handle() {
         lines.extend(peer.lines_here());
         ours.pump().expect("the peer is there");
     }
-    assert!(lines[0] == long && lines[1]["cmd"] == "NODE_HANDLE_ACK", "in this order");
+    assert!(
+        lines[0] == long && lines[1]["cmd"] == "NODE_HANDLE_ACK",
+        "in this order"
+    );
     assert_eq!(next_passed(&mut ours).message, json!(2));
 }
 
@@ -177,7 +193,11 @@ fn a_handle_that_does_not_arrive_is_sent_three_times_and_then_given_back() {
     pass(&mut ours, json!({"n": 1}), fd);
     ours.send(&json!("after")).expect("there is room");
     for attempt in 1..=3 {
-        assert_eq!(peer.lines_here(), [envelope(json!({"n": 1}))], "attempt {attempt}");
+        assert_eq!(
+            peer.lines_here(),
+            [envelope(json!({"n": 1}))],
+            "attempt {attempt}"
+        );
         assert_nothing(&mut ours);
         peer.nack();
         if attempt < 3 {
@@ -186,8 +206,16 @@ fn a_handle_that_does_not_arrive_is_sent_three_times_and_then_given_back() {
     }
     match next(&mut ours) {
         Incoming::Refused(message, fd) => {
-            assert_eq!(message, json!({"n": 1}), "the message, without the envelope");
-            assert_eq!((name_of(&fd), open_here(&name)), (name, 1), "and the very descriptor");
+            assert_eq!(
+                message,
+                json!({"n": 1}),
+                "the message, without the envelope"
+            );
+            assert_eq!(
+                (name_of(&fd), open_here(&name)),
+                (name, 1),
+                "and the very descriptor"
+            );
         }
         other => panic!("three times is enough: {other:?}"),
     }
@@ -205,14 +233,20 @@ fn what_was_never_acknowledged_comes_back_oldest_first() {
             name
         })
         .collect();
-    ours.send(&json!("a message without a handle is not kept")).expect("there is room");
+    ours.send(&json!("a message without a handle is not kept"))
+        .expect("there is room");
     peer.ack();
     assert!(matches!(next(&mut ours), Incoming::Acked));
     drop(peer);
     let back = ours.into_unacknowledged();
-    let seen: Vec<_> = back.iter().map(|(message, fd)| (message.clone(), name_of(fd))).collect();
-    let expected: Vec<_> = (1..5).map(|n| (json!({"n": n}), names[n].clone())).collect();
-    assert_eq!(seen, expected, "two were under way and two were queued; one had arrived");
+    let seen: Vec<_> =
+        back.iter().map(|(message, fd)| (message.clone(), name_of(fd))).collect();
+    let expected: Vec<_> =
+        (1..5).map(|n| (json!({"n": n}), names[n].clone())).collect();
+    assert_eq!(
+        seen, expected,
+        "two were under way and two were queued; one had arrived"
+    );
 }
 
 /// Deeper than the decoder goes, it can only come back as null: but the descriptor does.
@@ -224,9 +258,13 @@ fn a_descriptor_comes_back_however_deeply_its_message_is_nested() {
         let (_other, fd) = thing();
         let name = name_of(&fd);
         pass(&mut ours, deep.clone(), fd);
-        let (message, fd) = ours.into_unacknowledged().pop().expect("it was not acknowledged");
+        let (message, fd) =
+            ours.into_unacknowledged().pop().expect("it was not acknowledged");
         assert_eq!(name_of(&fd), name);
-        assert!(message == deep || (depth > 125 && message.is_null()), "{depth} deep: {message}");
+        assert!(
+            message == deep || (depth > 125 && message.is_null()),
+            "{depth} deep: {message}"
+        );
     }
 }
 
@@ -236,14 +274,17 @@ fn a_handle_that_is_not_queued_stays_with_its_sender() {
     let (_other, fd) = thing();
     let name = name_of(&fd);
     let long = Value::from("x".repeat(MAX_MESSAGE));
-    let refused = ours.pass("net.Socket", Map::new(), long, fd).expect_err("with its envelope");
+    let refused = ours
+        .pass("net.Socket", Map::new(), long, fd)
+        .expect_err("with its envelope");
     assert!(matches!(refused.why, SendError::TooLong), "{refused:?}");
     assert_eq!(name_of(&refused.fd), name);
 
     pass(&mut ours, Value::from("x".repeat(MAX_MESSAGE - 1000)), thing().1);
     pass(&mut ours, Value::from("x".repeat(MAX_MESSAGE - 1000)), thing().1);
-    let refused =
-        ours.pass("net.Socket", Map::new(), json!(1), refused.fd).expect_err("16 MiB wait");
+    let refused = ours
+        .pass("net.Socket", Map::new(), json!(1), refused.fd)
+        .expect_err("16 MiB wait");
     assert!(matches!(refused.why, SendError::Full), "{:?}", refused.why);
     assert_eq!((name_of(&refused.fd), open_here(&name)), (name.clone(), 1));
 }

@@ -40,7 +40,10 @@ impl Reader {
 
     /// Reads once; what came, and what the descriptor that came with it refers to.
     fn both(&mut self) -> (String, Option<String>) {
-        (self.bytes().expect("something is there"), self.fd().map(|fd| name_of(&fd)))
+        (
+            self.bytes().expect("something is there"),
+            self.fd().map(|fd| name_of(&fd)),
+        )
     }
 }
 
@@ -60,7 +63,9 @@ fn one_read_never_brings_the_descriptors_of_two_writes() {
     let (mut ours, theirs) = reader_and_peer();
     let fds: Vec<OwnedFd> = (0..3).map(|_| thing().1).collect();
     let names: Vec<String> = fds.iter().map(name_of).collect();
-    for (text, fd) in [("A", None), ("B", Some(0)), ("C", None), ("D", Some(1)), ("E", Some(2))] {
+    for (text, fd) in
+        [("A", None), ("B", Some(0)), ("C", None), ("D", Some(1)), ("E", Some(2))]
+    {
         let with: Vec<&OwnedFd> = fd.map(|n: usize| &fds[n]).into_iter().collect();
         send_with(&theirs, text.as_bytes(), &with);
     }
@@ -84,7 +89,8 @@ fn the_framing_goes_on_top_and_never_hears_of_descriptors() {
         assert_eq!(channel.recv().expect("a good line"), Some(expected.clone()));
         // One read may bring many messages. Which of them has the descriptor, its envelope says.
         let message = channel.last_line();
-        let mut take = || channel.stream_mut().take_fd(&message).map(|fd| name_of(&fd));
+        let mut take =
+            || channel.stream_mut().take_fd(&message).map(|fd| name_of(&fd));
         if expected == 3 {
             assert_eq!(take(), Some(name_of(&fds[0])));
             assert_eq!(take(), None, "it came once");
@@ -108,7 +114,11 @@ fn a_descriptor_belongs_to_the_bytes_that_it_came_with() {
     drop((first, second));
     ours.bytes().expect("the first");
     assert_eq!(ours.both(), ("second".to_owned(), Some(second_name.clone())));
-    assert_eq!((open_here(&first_name), open_here(&second_name)), (0, 0), "closed, and taken");
+    assert_eq!(
+        (open_here(&first_name), open_here(&second_name)),
+        (0, 0),
+        "closed, and taken"
+    );
     send_with(&theirs, b"third", &[]);
     assert_eq!(ours.both(), ("third".to_owned(), None));
 }
@@ -137,7 +147,11 @@ fn a_descriptor_leaves_with_the_first_byte_and_only_once() {
     ours.attach(Arc::new(fd));
     assert_eq!(open_here(&name), 1, "attached is not sent");
     ours.write_all(b"with ").expect("the kernel takes it");
-    assert_eq!(open_here(&name), 0, "sent: the kernel has its own reference, ours is closed");
+    assert_eq!(
+        open_here(&name),
+        0,
+        "sent: the kernel has its own reference, ours is closed"
+    );
     ours.write_all(b"after").expect("the kernel takes it");
     assert_eq!(theirs.both(), ("before with ".to_owned(), Some(name)));
     assert_eq!(theirs.both(), ("after".to_owned(), None));
@@ -150,7 +164,10 @@ fn a_full_socket_keeps_the_descriptor_for_the_byte_that_leaves_later() {
     let (_other, fd) = thing();
     let name = name_of(&fd);
     ours.attach(Arc::new(fd));
-    assert_eq!(ours.write(b"with").expect_err("it is full").kind(), ErrorKind::WouldBlock);
+    assert_eq!(
+        ours.write(b"with").expect_err("it is full").kind(),
+        ErrorKind::WouldBlock
+    );
     assert_eq!(open_here(&name), 1, "nothing was written, so it was not sent");
     while theirs.bytes().is_ok() {}
     ours.write_all(b"with").expect("there is room again");
@@ -194,7 +211,10 @@ fn descriptors_that_belong_to_no_message_are_bounded_and_closed() {
     }
     drop(fd);
     let waiting = open_here(&name);
-    assert!((1..=8).contains(&waiting), "{waiting} of 100 wait for a message that never comes");
+    assert!(
+        (1..=8).contains(&waiting),
+        "{waiting} of 100 wait for a message that never comes"
+    );
     drop(ours);
     assert_eq!(open_here(&name), 0, "and they go with the stream");
 }

@@ -7,8 +7,9 @@ use std::os::fd::OwnedFd;
 use ch01_fork_ipc::{Line, RecvError};
 use ch02_balance::Incoming;
 use common::{
-    LONG, Peer, assert_no_busy_loop, assert_nothing, channel_and_peer, envelope, limited, name_of,
-    next, next_passed, open_here, pass, program, send_with, thing,
+    LONG, Peer, assert_no_busy_loop, assert_nothing, channel_and_peer, envelope,
+    limited, name_of, next, next_passed, open_here, pass, program, send_with,
+    thing,
 };
 use serde_json::{Value, json};
 use testkit::{eventually, fds};
@@ -23,7 +24,11 @@ fn an_answer_to_nothing_is_ignored() {
     assert_nothing(&mut ours);
     pass(&mut ours, json!(1), thing().1);
     assert_nothing(&mut ours);
-    assert_eq!(ours.into_unacknowledged().len(), 1, "no earlier answer counts for it");
+    assert_eq!(
+        ours.into_unacknowledged().len(),
+        1,
+        "no earlier answer counts for it"
+    );
 }
 
 /// A handle that has left only in part cannot have arrived, nor been lost.
@@ -45,7 +50,10 @@ fn an_answer_that_comes_too_early_is_ignored() {
         }
         assert!(lines == [envelope(long)], "once and whole, in spite of {early}");
         peer.ack();
-        assert!(matches!(next(&mut ours), Incoming::Acked), "the answer in time counts");
+        assert!(
+            matches!(next(&mut ours), Incoming::Acked),
+            "the answer in time counts"
+        );
     }
 }
 
@@ -58,7 +66,9 @@ fn internal_messages_never_reach_the_program() {
     peer.say(&json!({"cmd": "NODE_SOCKET_GET_COUNT"}));
     peer.say(&json!({"cmd": "NODE_SOCKET_NOTIFY_CLOSE", "key": 7}));
     peer.say(&json!({"cmd": "ours"}));
-    assert!(matches!(next(&mut ours), Incoming::Message(it) if it == json!({"cmd": "ours"})));
+    assert!(
+        matches!(next(&mut ours), Incoming::Message(it) if it == json!({"cmd": "ours"}))
+    );
     assert_nothing(&mut ours);
 }
 
@@ -77,7 +87,10 @@ fn a_handle_message_without_its_handle_is_asked_for_again() {
 #[test]
 fn an_envelope_with_nonsense_in_it_is_delivered_for_what_it_is() {
     let (mut ours, peer) = channel_and_peer(1);
-    peer.say_with(&json!({"cmd": "NODE_HANDLE", "type": 7, "key": []}), &[&thing().1]);
+    peer.say_with(
+        &json!({"cmd": "NODE_HANDLE", "type": 7, "key": []}),
+        &[&thing().1],
+    );
     let passed = next_passed(&mut ours);
     assert_eq!((passed.kind.as_str(), passed.message), ("", Value::Null));
     assert!(passed.open.is_none(), "no key, nothing to count");
@@ -98,7 +111,9 @@ fn one_who_asks_and_never_listens_does_not_make_a_worker_spin() {
     let worker = worker.start();
     let mut peer = Peer::new(stream);
     peer.0.stream().set_nonblocking(true).expect("non-blocking");
-    let question = Line::new(&json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k".repeat(1 << 10)}));
+    let question = Line::new(
+        &json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k".repeat(1 << 10)}),
+    );
     let question = question.expect("it is short");
     let mut stuck = 0;
     eventually("it reads no more, for a good while", LONG, || {
@@ -129,7 +144,11 @@ fn a_descriptor_beside_garbage_is_closed_and_asked_for_again() {
     assert!(matches!(ours.recv(), Err(RecvError::Json(_))));
     assert_nothing(&mut ours);
     assert_eq!(open_here(&lost_name), 0, "nobody will ever take it");
-    assert_eq!(peer.lines_here(), [json!({"cmd": "NODE_HANDLE_NACK"})], "or its sender waits");
+    assert_eq!(
+        peer.lines_here(),
+        [json!({"cmd": "NODE_HANDLE_NACK"})],
+        "or its sender waits"
+    );
     peer.hand_over(json!(1), &next_one);
     assert_eq!(name_of(&next_passed(&mut ours).fd), next_name);
 }
@@ -156,7 +175,10 @@ fn descriptors_that_nobody_announced_do_not_pile_up() {
     }
     drop(fd);
     let open = open_here(&name);
-    assert!(open <= 8, "{open} of 200 descriptors are kept, and no message is for them");
+    assert!(
+        open <= 8,
+        "{open} of 200 descriptors are kept, and no message is for them"
+    );
 }
 
 /// Each question wants an answer. One who never reads the answers must not make us keep them all.
@@ -165,7 +187,8 @@ fn one_who_asks_and_never_listens_does_not_eat_our_memory() {
     for (size, most) in [(1 << 10, 20_000), (1 << 20, 50)] {
         let (mut ours, mut peer) = channel_and_peer(1);
         peer.0.stream().set_nonblocking(true).expect("non-blocking");
-        let question = json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k".repeat(size)});
+        let question =
+            json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k".repeat(size)});
         let question = Line::new(&question).expect("it is short");
         let mut asked = 0;
         while asked < most && (asked == 0 || peer.0.unsent() == 0) {
@@ -179,7 +202,10 @@ fn one_who_asks_and_never_listens_does_not_eat_our_memory() {
                 peer.0.flush().expect("the other side is there");
             }
         }
-        assert!(asked < most, "{asked} answers of {size} bytes wait for one who reads none");
+        assert!(
+            asked < most,
+            "{asked} answers of {size} bytes wait for one who reads none"
+        );
     }
 }
 
@@ -191,7 +217,9 @@ fn descriptors_that_came_with_a_cut_control_message_are_closed() {
     let worker = worker.start();
     let mut peer = Peer::new(stream);
     peer.say(&json!("hello"));
-    eventually("it is up", LONG, || worker.pid() > 0 && !fds(worker.pid()).is_empty());
+    eventually("it is up", LONG, || {
+        worker.pid() > 0 && !fds(worker.pid()).is_empty()
+    });
     peer.say(&json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k"}));
     assert_eq!(peer.line()["count"], 0);
     let before = fds(worker.pid());

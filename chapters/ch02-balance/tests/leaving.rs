@@ -4,8 +4,12 @@ mod common;
 
 use std::{collections::HashSet, time::Duration};
 
-use common::{LONG, child_named, connections, load, program, server, serving, sockets};
-use testkit::{Process, Running, Signal, assert_all_gone, eventually, fds, node, node_program};
+use common::{
+    LONG, child_named, connections, load, program, server, serving, sockets,
+};
+use testkit::{
+    Process, Running, Signal, assert_all_gone, eventually, fds, node, node_program,
+};
 
 const SOON: Duration = Duration::from_secs(2);
 
@@ -93,7 +97,9 @@ fn a_slow_client_does_not_keep_a_worker_alive() {
 #[track_caller]
 fn own_sockets(server: &Running) -> HashSet<String> {
     let pid = server.pid();
-    eventually("the parent has given all connections away", LONG, || sockets(pid).len() == 5);
+    eventually("the parent has given all connections away", LONG, || {
+        sockets(pid).len() == 5
+    });
     sockets(pid)
 }
 
@@ -115,9 +121,11 @@ fn a_worker_holds_its_standard_streams_and_its_own_channel_and_nothing_else() {
     for pid in pids {
         eventually("it has closed its connections", LONG, || connections(pid) == 0);
         let open = fds(pid);
-        let numbers: Vec<i32> = open.iter().map(|(number, _)| *number).take(3).collect();
+        let numbers: Vec<i32> =
+            open.iter().map(|(number, _)| *number).take(3).collect();
         assert_eq!((numbers, sockets(pid).len()), (vec![0, 1, 2], 1), "{open:?}");
-        let others = open[3..].iter().filter(|(_, name)| !sockets(pid).contains(name));
+        let others =
+            open[3..].iter().filter(|(_, name)| !sockets(pid).contains(name));
         assert_eq!(others.count(), 0, "besides, nothing but its channel: {open:?}");
     }
     let all: HashSet<String> = pids.iter().flat_map(|&pid| sockets(pid)).collect();
@@ -130,12 +138,20 @@ fn a_worker_holds_its_standard_streams_and_its_own_channel_and_nothing_else() {
 fn a_node_child_holds_nothing_of_the_parent_or_of_its_sibling() {
     let Some(node) = node() else { return };
     let script = node_program(include_str!("node/subprocess.js"));
-    let server = serving(program().args(["--port", "0", "--exec"]).arg(node).arg(&script));
+    let server =
+        serving(program().args(["--port", "0", "--exec"]).arg(node).arg(&script));
     load(&server, 8).run_total(200).assert_none_lost();
     own_sockets(&server);
-    let [normal, special] = ["normal", "special"].map(|name| sockets(child_named(&server, name)));
-    assert!(!normal.is_empty() && !special.is_empty(), "each has its channel at least");
+    let [normal, special] =
+        ["normal", "special"].map(|name| sockets(child_named(&server, name)));
+    assert!(
+        !normal.is_empty() && !special.is_empty(),
+        "each has its channel at least"
+    );
     assert!(normal.is_disjoint(&special), "{normal:?} and {special:?}");
     let parents = own_sockets(&server);
-    assert!(normal.union(&special).all(|socket| !parents.contains(socket)), "{parents:?}");
+    assert!(
+        normal.union(&special).all(|socket| !parents.contains(socket)),
+        "{parents:?}"
+    );
 }

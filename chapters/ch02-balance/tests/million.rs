@@ -19,15 +19,22 @@ const NODE_CONNECTIONS: u64 = 10_000;
 
 #[test]
 #[ignore = "takes a minute, and needs a release build"]
-fn a_million_connections_are_answered_and_cost_a_quarter_of_what_they_cost_in_node() {
-    let ours = Program::new(env!("CARGO_BIN_EXE_ch02-balance")).args(["--port", "0"]).start();
+fn a_million_connections_are_answered_and_cost_a_quarter_of_what_they_cost_in_node()
+{
+    let ours = Program::new(env!("CARGO_BIN_EXE_ch02-balance"))
+        .args(["--port", "0"])
+        .start();
     let (report, cost) = measure(&ours, MILLION);
     println!("ours: {report}, {cost:?} of processor time a connection");
     report.assert_none_lost();
     assert_eq!(report.answered, MILLION, "each connection has its answer");
     for name in ["normal", "special"] {
         let share = report.by_name.get(name).copied().unwrap_or(0);
-        assert_eq!(share, MILLION / 2, "{name} has exactly half of the connections");
+        assert_eq!(
+            share,
+            MILLION / 2,
+            "{name} has exactly half of the connections"
+        );
     }
 
     let Some(node) = node() else { return };
@@ -47,7 +54,8 @@ fn measure(server: &Running, connections: u64) -> (Report, Duration) {
     let load = Load { addr: server.addr(), clients: CLIENTS, kind: Kind::Raw };
     // Both are warm by then: what a start costs is not what a connection costs.
     load.run_total(2_000);
-    let spent = || server.family().iter().map(|it| cpu_time(it.pid)).sum::<Duration>();
+    let spent =
+        || server.family().iter().map(|it| cpu_time(it.pid)).sum::<Duration>();
     let before = spent();
     let report = load.run_total(connections);
     let cost = (spent() - before).as_secs_f64() / report.answered.max(1) as f64;

@@ -15,7 +15,8 @@ use testkit::{
 /// The chapter's parent with two Node children, or `None` where there is no node.
 fn with_node_children() -> Option<(Running, NodeScript)> {
     let script = node_program(include_str!("node/subprocess.js"));
-    let command = program().args(["--port", "0", "--exec"]).arg(node()?).arg(&script);
+    let command =
+        program().args(["--port", "0", "--exec"]).arg(node()?).arg(&script);
     Some((serving(command), script))
 }
 
@@ -38,7 +39,10 @@ fn two_node_children_take_turns() {
         let name = ["normal", "special"][n % 2];
         let pid = child_named(&server, name);
         let reply = raw_exchange(server.addr(), b"").expect("a reply");
-        assert_eq!(reply, format!("Request handled with {name} priority, running on {pid}"));
+        assert_eq!(
+            reply,
+            format!("Request handled with {name} priority, running on {pid}")
+        );
     }
 }
 
@@ -61,16 +65,23 @@ fn a_node_child_that_is_killed_is_replaced() {
     eventually("it is replaced", LONG, || child_named(&server, "normal") != former);
     load.wait_for_more(200, LONG);
     let report = load.stop();
-    assert!(report.lost_count <= 8, "at most what it held, and there are 8 clients\n{report}");
+    assert!(
+        report.lost_count <= 8,
+        "at most what it held, and there are 8 clients\n{report}"
+    );
 }
 
 #[test]
 fn the_workers_answer_sockets_that_a_node_parent_sends() {
     let Some((server, _script)) = node_parent() else { return };
     for n in 0..10 {
-        let reply = raw_exchange(server.addr(), b"GET / HTTP/1.0\r\n\r\n").expect("a reply");
+        let reply = raw_exchange(server.addr(), b"GET / HTTP/1.0\r\n\r\n")
+            .expect("a reply");
         let name = ["normal", "special"][n % 2];
-        assert!(reply.starts_with(&format!("Request handled with {name} priority,")), "{reply}");
+        assert!(
+            reply.starts_with(&format!("Request handled with {name} priority,")),
+            "{reply}"
+        );
     }
     let report = clients(&server, 4).run_total(500);
     report.assert_none_lost();
@@ -98,7 +109,11 @@ fn a_node_parent_can_count_and_await_the_sockets_that_it_gave_away() {
     server.signal(Signal::SIGUSR2);
     server.wait_for_line("connections 3");
     server.wait_for_line("closing");
-    assert!(!server.stdout().contains("closed"), "three are open still:\n{}", server.stdout());
+    assert!(
+        !server.stdout().contains("closed"),
+        "three are open still:\n{}",
+        server.stdout()
+    );
     drop(held);
     server.wait_for_line("closed");
     server.wait_for_lines("exit 0", 2);

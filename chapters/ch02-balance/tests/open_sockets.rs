@@ -33,7 +33,11 @@ fn all_closed(key: &str) -> [Value; 1] {
 #[test]
 fn the_open_sockets_of_each_key_are_counted() {
     let (mut ours, mut peer) = channel_and_peer(1);
-    assert_eq!(count(&mut peer, &mut ours, "4:1337"), counted("4:1337", 0), "never heard of it");
+    assert_eq!(
+        count(&mut peer, &mut ours, "4:1337"),
+        counted("4:1337", 0),
+        "never heard of it"
+    );
     let first = give(&mut peer, &mut ours, "4:1337");
     let second = give(&mut peer, &mut ours, "4:1337");
     let other = give(&mut peer, &mut ours, "6:80");
@@ -51,7 +55,11 @@ fn a_socket_counts_for_as_long_as_its_mark_is_kept() {
     let passed = give(&mut peer, &mut ours, "k");
     let open = passed.open;
     drop(passed.fd);
-    assert_eq!(count(&mut peer, &mut ours, "k"), counted("k", 1), "the program's word counts");
+    assert_eq!(
+        count(&mut peer, &mut ours, "k"),
+        counted("k", 1),
+        "the program's word counts"
+    );
     drop(open);
     assert_eq!(count(&mut peer, &mut ours, "k"), counted("k", 0));
 }
@@ -59,7 +67,8 @@ fn a_socket_counts_for_as_long_as_its_mark_is_kept() {
 #[test]
 fn the_parent_hears_when_the_last_one_is_closed_and_only_then() {
     let (mut ours, mut peer) = channel_and_peer(1);
-    let sockets = [give(&mut peer, &mut ours, "k"), give(&mut peer, &mut ours, "k")];
+    let sockets =
+        [give(&mut peer, &mut ours, "k"), give(&mut peer, &mut ours, "k")];
     let _other = give(&mut peer, &mut ours, "another");
     peer.say(&json!({"cmd": "NODE_SOCKET_NOTIFY_CLOSE", "key": "k"}));
     assert_nothing(&mut ours);

@@ -12,7 +12,11 @@ use testkit::{Output, Program, temp_dir};
 #[track_caller]
 fn assert_complaint(output: &Output, line: &str) {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(output.stderr, format!("{line}\n"), "one line that says what and why");
+    assert_eq!(
+        output.stderr,
+        format!("{line}\n"),
+        "one line that says what and why"
+    );
 }
 
 #[test]
@@ -28,13 +32,17 @@ fn a_port_that_is_taken() {
 
     let server = server();
     let output = program().args(["--port", &server.port().to_string()]).output();
-    assert!(output.stderr.contains("Address already in use"), "nor is it shared with another");
+    assert!(
+        output.stderr.contains("Address already in use"),
+        "nor is it shared with another"
+    );
 }
 
 #[test]
 fn a_port_that_may_not_be_used() {
     let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
-    let first: u16 = first.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
+    let first: u16 =
+        first.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
     if is_root() || first <= 80 {
         skipped("this user may listen on port 80");
         return;
@@ -46,10 +54,17 @@ fn a_port_that_may_not_be_used() {
 #[test]
 fn an_address_that_is_not_ours() {
     let output = program().args(["--addr", "192.0.2.1", "--port", "0"]).output();
-    assert_complaint(&output, "cannot listen on 192.0.2.1:0: Cannot assign requested address");
-    let output = program().args(["--addr", "not an address", "--port", "0"]).output();
+    assert_complaint(
+        &output,
+        "cannot listen on 192.0.2.1:0: Cannot assign requested address",
+    );
+    let output =
+        program().args(["--addr", "not an address", "--port", "0"]).output();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(output.stderr.starts_with("cannot listen on not an address:0: "), "{output:?}");
+    assert!(
+        output.stderr.starts_with("cannot listen on not an address:0: "),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -61,7 +76,10 @@ fn a_child_that_cannot_be_started() {
     let dir = temp_dir();
     let file = dir.write("text", "no program");
     let output = program().args(["--port", "0", "--exec"]).arg(&file).output();
-    assert_complaint(&output, &format!("cannot start {}: Permission denied", file.display()));
+    assert_complaint(
+        &output,
+        &format!("cannot start {}: Permission denied", file.display()),
+    );
 }
 
 #[test]
@@ -83,20 +101,31 @@ fn a_wrong_command_line_shows_the_usage_and_exits_with_2() {
         let output = program().args(words).output();
         assert_eq!(output.status.code(), Some(2), "{words:?}: {output:?}");
         assert_eq!(output.stdout, "", "{words:?}: nothing is started");
-        assert!(output.stderr.contains("Usage: ch02-balance"), "{words:?}: {output:?}");
-        let first = output.stderr.lines().next().expect("what is wrong comes first");
-        let named = words.iter().any(|word| !word.is_empty() && first.contains(word));
+        assert!(
+            output.stderr.contains("Usage: ch02-balance"),
+            "{words:?}: {output:?}"
+        );
+        let first =
+            output.stderr.lines().next().expect("what is wrong comes first");
+        let named =
+            words.iter().any(|word| !word.is_empty() && first.contains(word));
         assert!(named, "{words:?}: {first:?} names none of them");
     }
     let output = program().args(["--port", "70000"]).output();
-    assert!(output.stderr.starts_with("--port takes a number from 0 to 65535, not '70000'\n"));
+    assert!(
+        output
+            .stderr
+            .starts_with("--port takes a number from 0 to 65535, not '70000'\n")
+    );
 }
 
 #[test]
 fn help_is_a_result_and_no_error() {
     let output = program().arg("--help").output();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(output.stdout.contains("Usage: ch02-balance") && output.stderr.is_empty());
+    assert!(
+        output.stdout.contains("Usage: ch02-balance") && output.stderr.is_empty()
+    );
 }
 
 #[test]
@@ -108,7 +137,10 @@ fn a_worker_without_a_channel() {
         assert!(output.stderr.contains("NODE_CHANNEL_FD"), "{output:?}");
     }
     let output = program().arg("worker").env("NODE_CHANNEL_FD", "77").output();
-    assert!(output.stderr.contains("'77', which is no open Unix stream"), "{output:?}");
+    assert!(
+        output.stderr.contains("'77', which is no open Unix stream"),
+        "{output:?}"
+    );
 }
 
 /// A worker and our end of its channel.
@@ -131,7 +163,11 @@ fn a_worker_survives_what_it_does_not_understand() {
     peer.hand_over(json!("socket"), &common::thing().1);
     assert_eq!(peer.line(), json!({"cmd": "NODE_HANDLE_ACK"}));
     drop(peer);
-    assert_eq!(worker.wait(LONG).code(), Some(0), "the end of its channel is its end");
+    assert_eq!(
+        worker.wait(LONG).code(),
+        Some(0),
+        "the end of its channel is its end"
+    );
 }
 
 #[test]
@@ -146,7 +182,9 @@ fn a_worker_whose_channel_breaks_says_so_and_ends() {
 #[test]
 fn garbage_from_a_child_is_told_of_and_the_parent_lives_on() {
     let this = env!("CARGO_BIN_EXE_ch02-balance");
-    let script = format!("eval \"echo garbage >&$NODE_CHANNEL_FD\"; exec '{this}' worker \"$1\"");
+    let script = format!(
+        "eval \"echo garbage >&$NODE_CHANNEL_FD\"; exec '{this}' worker \"$1\""
+    );
     let words = ["--port", "0", "--exec", "bash", "-c", &script, "bash"];
     let server = common::serving(Program::args(program(), words));
     server.wait_for_stderr("normal: a line on the channel is not JSON");

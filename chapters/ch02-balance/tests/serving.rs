@@ -23,7 +23,9 @@ const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 fn name_in(server: &Running, reply: &str) -> String {
     for name in ["normal", "special"] {
         let pid = child_named(server, name);
-        if reply == format!("Request handled with {name} priority, running on {pid}") {
+        if reply
+            == format!("Request handled with {name} priority, running on {pid}")
+        {
             return name.to_owned();
         }
     }
@@ -110,11 +112,15 @@ fn a_client_that_resets_harms_nobody() {
 #[test]
 fn clients_that_stay_do_not_keep_the_others_waiting() {
     let server = server();
-    let idle: Vec<Client> =
-        (0..200).map(|_| Client::connect(server.addr()).expect("it listens")).collect();
+    let idle: Vec<Client> = (0..200)
+        .map(|_| Client::connect(server.addr()).expect("it listens"))
+        .collect();
     let report = load(&server, 4).run_total(400);
     report.assert_none_lost();
-    assert!(report.slowest < Duration::from_secs(4), "less than they may linger: {report}");
+    assert!(
+        report.slowest < Duration::from_secs(4),
+        "less than they may linger: {report}"
+    );
     drop(idle);
 }
 
@@ -135,7 +141,8 @@ fn a_client_that_never_stops_sending_is_closed_in_the_end() {
     let server = server();
     let mut stream = connect(&server);
     let begun = Instant::now();
-    let sender = thread::spawn(move || while stream.write_all(&[b'x'; 4096]).is_ok() {});
+    let sender =
+        thread::spawn(move || while stream.write_all(&[b'x'; 4096]).is_ok() {});
     load(&server, 2).run_total(200).assert_none_lost();
     sender.join().expect("the sender");
     assert!(begun.elapsed() < LONG, "the child takes 5 s of it");
@@ -147,8 +154,17 @@ fn twenty_thousand_connections_from_sixteen_clients_are_split_exactly() {
     let report = load(&server, 16).run_total(20_000);
     report.assert_none_lost();
     for name in ["normal", "special"] {
-        assert_eq!(report.by_name.get(name), Some(&10_000), "{:?}\n{report}", report.by_name);
-        assert_eq!(report.by_pid.get(&child_named(&server, name)), Some(&10_000), "{report}");
+        assert_eq!(
+            report.by_name.get(name),
+            Some(&10_000),
+            "{:?}\n{report}",
+            report.by_name
+        );
+        assert_eq!(
+            report.by_pid.get(&child_named(&server, name)),
+            Some(&10_000),
+            "{report}"
+        );
     }
     assert_eq!(server.stderr(), "");
 }
@@ -161,7 +177,8 @@ fn the_children_are_two_processes_and_not_the_parent() {
     assert!(pids.contains(&pid_in(&reply).expect("a pid")), "{reply}");
     assert!(pids[0] != pids[1] && !pids.contains(&server.pid()));
     assert!(pids.iter().all(|&pid| alive(pid)));
-    let children: Vec<i32> = server.children().iter().map(|child| child.pid).collect();
+    let children: Vec<i32> =
+        server.children().iter().map(|child| child.pid).collect();
     assert_eq!(children, pids);
     assert!(zombies_of(server.pid()).is_empty());
 }
@@ -179,6 +196,9 @@ fn nobody_uses_the_cpu_while_there_is_nothing_to_do() {
     thread::sleep(Duration::from_secs(1));
     for (&pid, before) in all.iter().zip(before) {
         let used = cpu_time(pid) - before;
-        assert!(used < Duration::from_millis(20), "{pid} used {used:?} of an idle second");
+        assert!(
+            used < Duration::from_millis(20),
+            "{pid} used {used:?} of an idle second"
+        );
     }
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use common::{
-    assert_answered, assert_no_busy_loop, connect, is_root, limited, send_with, serving, skipped,
-    thing,
+    assert_answered, assert_no_busy_loop, connect, is_root, limited, send_with,
+    serving, skipped, thing,
 };
 
 /// It refuses more than a process may have open: sendmsg(2), `ETOOMANYREFS`. POLLOUT holds all the

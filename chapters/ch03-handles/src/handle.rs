@@ -52,7 +52,10 @@ impl Handle {
         let mut fields = Map::new();
         if let Handle::Udp(socket) = self {
             let v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
-            fields.insert("dgramType".to_owned(), if v6 { "udp6" } else { "udp4" }.into());
+            fields.insert(
+                "dgramType".to_owned(),
+                if v6 { "udp6" } else { "udp4" }.into(),
+            );
         }
         fields
     }

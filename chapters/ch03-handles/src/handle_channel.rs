@@ -86,7 +86,11 @@ impl HandleChannel {
     ///
     /// # Errors
     /// As [`FdChannel::pass`].
-    pub fn send_handle(&mut self, message: Value, handle: Handle) -> Result<(), NotPassed> {
+    pub fn send_handle(
+        &mut self,
+        message: Value,
+        handle: Handle,
+    ) -> Result<(), NotPassed> {
         self.0.pass(handle.node_type(), handle.fields(), message, handle.into())
     }
 
@@ -102,9 +106,11 @@ impl HandleChannel {
             }
             Incoming::Passed(Passed { kind, message, fd, open, .. }) => {
                 match Handle::from_fd(&kind, fd) {
-                    Ok(handle) => {
-                        Delivery::Message(Received { message, handle: Some(handle), open })
-                    }
+                    Ok(handle) => Delivery::Message(Received {
+                        message,
+                        handle: Some(handle),
+                        open,
+                    }),
                     Err(wrong) => Delivery::Wrong(message, wrong),
                 }
             }

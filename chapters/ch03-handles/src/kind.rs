@@ -7,7 +7,8 @@ use std::{
 
 use nix::sys::{
     socket::{
-        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt,
+        AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname,
+        getsockopt, sockopt,
     },
     stat::{SFlag, fstat},
 };
@@ -49,15 +50,25 @@ impl Kind {
         let address: SockaddrStorage = getsockname(fd.as_fd().as_raw_fd())?;
         let listens = getsockopt(fd, sockopt::AcceptConn)?;
         Ok(match (getsockopt(fd, sockopt::SockType)?, address.family(), listens) {
-            (SockType::Stream, Some(AddressFamily::Inet | AddressFamily::Inet6), true) => {
-                Kind::TcpListener
+            (
+                SockType::Stream,
+                Some(AddressFamily::Inet | AddressFamily::Inet6),
+                true,
+            ) => Kind::TcpListener,
+            (
+                SockType::Stream,
+                Some(AddressFamily::Inet | AddressFamily::Inet6),
+                false,
+            ) => Kind::Tcp,
+            (SockType::Stream, Some(AddressFamily::Unix), true) => {
+                Kind::UnixListener
             }
-            (SockType::Stream, Some(AddressFamily::Inet | AddressFamily::Inet6), false) => {
-                Kind::Tcp
-            }
-            (SockType::Stream, Some(AddressFamily::Unix), true) => Kind::UnixListener,
             (SockType::Stream, Some(AddressFamily::Unix), false) => Kind::Unix,
-            (SockType::Datagram, Some(AddressFamily::Inet | AddressFamily::Inet6), _) => Kind::Udp,
+            (
+                SockType::Datagram,
+                Some(AddressFamily::Inet | AddressFamily::Inet6),
+                _,
+            ) => Kind::Udp,
             _ => Kind::Other,
         })
     }

@@ -31,7 +31,8 @@ Usage: ch03-handles [--addr 127.0.0.1] [--port 1337] [--workers N] [--exec PROGR
 
 fn main() -> ExitCode {
     cli::run(USAGE, |mut arguments| {
-        let mut options = Options::new(&["--addr", "--port", "--workers", "--exec"]);
+        let mut options =
+            Options::new(&["--addr", "--port", "--workers", "--exec"]);
         while let Some(word) = arguments.word()? {
             match &*word {
                 "worker" => return worker(arguments),

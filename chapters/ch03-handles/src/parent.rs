@@ -35,17 +35,26 @@ pub fn share_listener(options: &Options) -> anyhow::Result<ExitCode> {
     let mut listener = Some(listener);
     let mut leaving = Leaving::default();
     loop {
-        workers = workers.into_iter().filter_map(|worker| hear(worker, &mut leaving)).collect();
+        workers = workers
+            .into_iter()
+            .filter_map(|worker| hear(worker, &mut leaving))
+            .collect();
         for (pid, ended) in leaving.ended() {
             match ended {
-                Ok(ended) => log(format_args!("worker {pid} {ended}; nobody replaces it")),
-                Err(error) => complain(format_args!("cannot wait for {pid}: {}", reason(&error))),
+                Ok(ended) => {
+                    log(format_args!("worker {pid} {ended}; nobody replaces it"))
+                }
+                Err(error) => complain(format_args!(
+                    "cannot wait for {pid}: {}",
+                    reason(&error)
+                )),
             }
         }
         if workers.is_empty() && leaving.wakes_at().is_none() {
             bail!("no worker is left, and this chapter does not replace them");
         }
-        let ready = !workers.is_empty() && workers.iter().all(|worker| worker.ready);
+        let ready =
+            !workers.is_empty() && workers.iter().all(|worker| worker.ready);
         if listener.is_some() && ready {
             // A listening socket closes when its last copy does, and the workers have theirs.
             listener = None;
@@ -65,8 +74,10 @@ fn start(options: &Options, listener: &TcpListener) -> anyhow::Result<Worker> {
         Child::spawn(command).with_context(|| format!("cannot start {program}"))?;
     let mut channel = HandleChannel::new(stream)?;
     let copy = listener.try_clone().context("cannot copy the listener")?;
-    let sent = channel.send_handle(Value::from("server"), Handle::TcpListener(copy));
-    sent.map_err(|not_passed| not_passed.why).context("cannot send the listener")?;
+    let sent =
+        channel.send_handle(Value::from("server"), Handle::TcpListener(copy));
+    sent.map_err(|not_passed| not_passed.why)
+        .context("cannot send the listener")?;
     log(format_args!("worker {} started", child.pid()));
     Ok(Worker { child, channel, ready: false })
 }
@@ -88,9 +99,13 @@ fn hear(mut worker: Worker, leaving: &mut Leaving) -> Option<Worker> {
             Ok(Some(Delivery::Message(received))) => {
                 log(format_args!("worker {pid} says {}", received.message));
             }
-            Ok(Some(Delivery::Wrong(..) | Delivery::Missing | Delivery::Internal)) => {}
+            Ok(Some(
+                Delivery::Wrong(..) | Delivery::Missing | Delivery::Internal,
+            )) => {}
             Err(error) if error.would_block() => return Some(worker),
-            Err(error @ RecvError::Json(_)) => complain(format_args!("worker {pid}: {error}")),
+            Err(error @ RecvError::Json(_)) => {
+                complain(format_args!("worker {pid}: {error}"))
+            }
             Ok(None) => break,
             Err(error) => {
                 complain(format_args!("worker {pid}: {error}"));
@@ -103,8 +118,9 @@ fn hear(mut worker: Worker, leaving: &mut Leaving) -> Option<Worker> {
 }
 
 fn wait(workers: &[Worker], leaving: &Leaving) -> Result<(), Errno> {
-    let polled =
-        workers.iter().map(|worker| PollFd::new(worker.channel.as_fd(), worker.channel.interest()));
+    let polled = workers.iter().map(|worker| {
+        PollFd::new(worker.channel.as_fd(), worker.channel.interest())
+    });
     match poll(&mut polled.collect::<Vec<_>>(), poll_until(leaving.wakes_at())) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(error),

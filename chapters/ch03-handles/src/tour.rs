@@ -38,13 +38,23 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     for (name, handle, hear) in stops()? {
         let kind = handle.node_type();
         let sent = channel.send_handle(Value::from(name), handle);
-        sent.map_err(|not_passed| not_passed.why).with_context(|| format!("{name}: not sent"))?;
-        let report = report(&mut channel).with_context(|| format!("{name}: no report"))?;
+        sent.map_err(|not_passed| not_passed.why)
+            .with_context(|| format!("{name}: not sent"))?;
+        let report =
+            report(&mut channel).with_context(|| format!("{name}: no report"))?;
         let is = report["is"].as_str();
-        let heard = hear().with_context(|| format!("{name}: the child does not use it"))?;
-        say(format_args!("{name:13} sent as {kind:14} the child says it is {}", is.unwrap_or("?")));
+        let heard =
+            hear().with_context(|| format!("{name}: the child does not use it"))?;
+        say(format_args!(
+            "{name:13} sent as {kind:14} the child says it is {}",
+            is.unwrap_or("?")
+        ));
         say(format_args!("{:13} and through it: {}", "", heard.trim_end()));
-        ensure!(report["message"] == name, "{name}: the child names it {}", report["message"]);
+        ensure!(
+            report["message"] == name,
+            "{name}: the child names it {}",
+            report["message"]
+        );
         let speaker = format!("{} speaks through ", child.pid());
         ensure!(
             heard.starts_with(&speaker),
@@ -80,11 +90,23 @@ fn stops() -> io::Result<Vec<Stop>> {
             Box::new(move || read(TcpStream::connect(address)?)),
         ),
         ("Unix stream", Handle::Unix(unix), Box::new(|| read(unix_peer))),
-        ("Unix listener", Handle::UnixListener(unix_listener), Box::new(|| read(unix_client))),
+        (
+            "Unix listener",
+            Handle::UnixListener(unix_listener),
+            Box::new(|| read(unix_client)),
+        ),
         ("UDP socket", Handle::Udp(udp), Box::new(|| ask(udp_peer))),
-        ("bare TCP", Handle::Native(bare_tcp.into()), Box::new(|| read(bare_tcp_peer))),
+        (
+            "bare TCP",
+            Handle::Native(bare_tcp.into()),
+            Box::new(|| read(bare_tcp_peer)),
+        ),
         ("bare pipe", Handle::Native(pipe.into()), Box::new(|| read(pipe_peer))),
-        ("bare UDP", Handle::UdpNative(bare_udp.into()), Box::new(|| ask(bare_udp_peer))),
+        (
+            "bare UDP",
+            Handle::UdpNative(bare_udp.into()),
+            Box::new(|| ask(bare_udp_peer)),
+        ),
     ])
 }
 
@@ -123,7 +145,10 @@ fn report(channel: &mut HandleChannel) -> anyhow::Result<Value> {
             Ok(Some(_)) => {}
             Ok(None) => bail!("the child has closed its channel"),
             Err(error) if error.would_block() => {
-                ensure!(wait_for(channel, channel.interest(), Some(until))?, "nothing for 10 s");
+                ensure!(
+                    wait_for(channel, channel.interest(), Some(until))?,
+                    "nothing for 10 s"
+                );
             }
             Err(error) => return Err(error.into()),
         }

@@ -48,8 +48,12 @@ pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
                 answers = receive(&mut channel, received)?.or(answers);
             }
             Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
-            Ok(Some(Delivery::Missing)) => complain("a handle was lost: no descriptor is free"),
-            Ok(Some(Delivery::Acked | Delivery::Refused(..) | Delivery::Internal)) => {}
+            Ok(Some(Delivery::Missing)) => {
+                complain("a handle was lost: no descriptor is free")
+            }
+            Ok(Some(
+                Delivery::Acked | Delivery::Refused(..) | Delivery::Internal,
+            )) => {}
             Err(error) if error.would_block() => {
                 wait_for(&channel, channel.interest(), None)?;
             }
@@ -83,8 +87,7 @@ fn receive(
         None => channel.send_and_wait(&message)?,
         Some(handle) => {
             let is = Kind::of(&handle)?;
-            let report =
-                json!({"message": message, "type": handle.node_type(), "is": is.to_string()});
+            let report = json!({"message": message, "type": handle.node_type(), "is": is.to_string()});
             channel.send_and_wait(&report)?;
             if let Err(error) = make_use_of(handle, is) {
                 complain(format_args!("cannot use {is}: {}", reason(&error)));
@@ -105,14 +108,18 @@ fn serve(listener: TcpListener) -> anyhow::Result<Arc<AtomicUsize>> {
     // file description, which all copies of a descriptor share (fcntl(2)): a Node parent has set it,
     // and this clears it for every worker.
     listener.set_nonblocking(false)?;
-    let server = Server::from_listener(listener, None).map_err(|why| anyhow!("{why}"))?;
+    let server =
+        Server::from_listener(listener, None).map_err(|why| anyhow!("{why}"))?;
     let (server, answers) = (Arc::new(server), Arc::new(AtomicUsize::new(0)));
     for _ in 0..THREADS {
         let (server, answers) = (server.clone(), answers.clone());
         thread::Builder::new().spawn(move || {
             loop {
                 if let Err(error) = server.recv().and_then(answer) {
-                    complain(format_args!("tiny_http has ended: {}", reason(&error)));
+                    complain(format_args!(
+                        "tiny_http has ended: {}",
+                        reason(&error)
+                    ));
                     process::exit(1);
                 }
                 answers.fetch_add(1, Ordering::Relaxed);
@@ -144,7 +151,8 @@ fn serve_to_the_end(answers: &AtomicUsize) {
 // ANCHOR: answer
 fn answer(request: tiny_http::Request) -> io::Result<()> {
     let text = format!("handled by child, pid is {}\n", process::id());
-    let plain = Header::from_bytes("Content-Type", "text/plain").expect("a valid header");
+    let plain =
+        Header::from_bytes("Content-Type", "text/plain").expect("a valid header");
     // Only this client can be at fault, and it is gone.
     let _ = request.respond(Response::from_string(text).with_header(plain));
     Ok(())
@@ -170,7 +178,8 @@ fn make_use_of(handle: Handle, is: Kind) -> io::Result<()> {
         }
         Kind::Udp => {
             let socket = UdpSocket::from(fd);
-            let (_, sender) = when_ready(&socket, || socket.recv_from(&mut [0; 1500]))?;
+            let (_, sender) =
+                when_ready(&socket, || socket.recv_from(&mut [0; 1500]))?;
             socket.send_to(sentence.as_bytes(), sender).map(drop)
         }
         Kind::Pipe => File::from(fd).write_all(sentence.as_bytes()),
@@ -184,7 +193,10 @@ fn say_on(mut stream: impl Write, sentence: &str) -> io::Result<()> {
 }
 
 /// Waits until `fd` can be read, then makes the `call` that reads it.
-fn when_ready<T>(fd: &impl AsFd, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+fn when_ready<T>(
+    fd: &impl AsFd,
+    call: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
     let until = Instant::now() + ANSWER_TIMEOUT;
     if wait_for(fd, PollFlags::POLLIN, Some(until))? {
         call()

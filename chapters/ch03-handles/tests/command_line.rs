@@ -12,11 +12,23 @@ fn run(arguments: &[&str]) -> Output {
 #[test]
 fn a_wrong_command_line_shows_how_it_is_right() {
     for (arguments, complains) in [
-        (&["--workers", "0"][..], "--workers takes a number from 1 to 1024, not '0'"),
-        (&["--workers", "1025"], "--workers takes a number from 1 to 1024, not '1025'"),
+        (
+            &["--workers", "0"][..],
+            "--workers takes a number from 1 to 1024, not '0'",
+        ),
+        (
+            &["--workers", "1025"],
+            "--workers takes a number from 1 to 1024, not '1025'",
+        ),
         (&["--workers", "-1"], "--workers"),
-        (&["--workers", "two"], "--workers takes a number from 1 to 1024, not 'two'"),
-        (&["--port", "65536"], "--port takes a number from 0 to 65535, not '65536'"),
+        (
+            &["--workers", "two"],
+            "--workers takes a number from 1 to 1024, not 'two'",
+        ),
+        (
+            &["--port", "65536"],
+            "--port takes a number from 0 to 65535, not '65536'",
+        ),
         (&["--port"], "--port"),
         (&["--nonsense"], "unknown flag '--nonsense'"),
         (&["nonsense"], "unknown argument 'nonsense'"),
@@ -26,7 +38,12 @@ fn a_wrong_command_line_shows_how_it_is_right() {
         (&["worker", "one", "two"], "unknown argument 'two'"),
     ] {
         let output = run(arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", output.stderr);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            output.stderr
+        );
         let first = output.stderr.lines().next().unwrap_or_default();
         assert!(first.contains(complains), "{arguments:?}: {first}");
         assert!(output.stderr.contains("Usage: ch03-handles"), "{}", output.stderr);
@@ -56,7 +73,11 @@ fn a_port_that_is_taken_is_named() {
 fn an_address_that_is_not_ours_is_named() {
     let output = run(&["--addr", "192.0.2.1", "--port", "0"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(output.stderr.starts_with("cannot listen on 192.0.2.1:0: "), "{}", output.stderr);
+    assert!(
+        output.stderr.starts_with("cannot listen on 192.0.2.1:0: "),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -70,7 +91,10 @@ fn workers_that_cannot_be_started_are_named() {
 fn workers_that_end_at_once_end_the_parent_too() {
     let output = run(&["--port", "0", "--workers", "3", "--exec", "false"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(output.stdout.matches("exited with code 1; nobody replaces it").count(), 3);
+    assert_eq!(
+        output.stdout.matches("exited with code 1; nobody replaces it").count(),
+        3
+    );
     assert!(output.stderr.contains("no worker is left"), "{}", output.stderr);
     assert!(!output.stdout.contains("is ready"), "{}", output.stdout);
 }
@@ -79,14 +103,20 @@ fn workers_that_end_at_once_end_the_parent_too() {
 fn a_worker_that_talks_nonsense_is_complained_of_and_the_parent_lives_on() {
     let script = "fd=$NODE_CHANNEL_FD; read -r handle <&$fd; echo garbage >&$fd; \
                   echo '\"still here\"' >&$fd; printf '{' >&$fd; exit 3";
-    let output = run(&["--port", "0", "--workers", "1", "--exec", "bash", "-c", script]);
+    let output =
+        run(&["--port", "0", "--workers", "1", "--exec", "bash", "-c", script]);
     for (text, line) in [
         (&output.stderr, "a line on the channel is not JSON"),
         (&output.stdout, "says \"still here\""),
         (&output.stderr, "the channel ended in the middle of a line"),
         (&output.stdout, "exited with code 3; nobody replaces it"),
     ] {
-        assert!(text.contains(line), "'{line}' is missing in\n{}{}", output.stdout, output.stderr);
+        assert!(
+            text.contains(line),
+            "'{line}' is missing in\n{}{}",
+            output.stdout,
+            output.stderr
+        );
     }
     assert_eq!(output.status.code(), Some(1), "its only worker is gone");
 }
@@ -94,7 +124,8 @@ fn a_worker_that_talks_nonsense_is_complained_of_and_the_parent_lives_on() {
 #[test]
 fn a_worker_that_says_something_is_quoted() {
     let Some(node) = node() else { return };
-    let script = "process.send('hello'); process.on('message', () => process.exit(0))";
+    let script =
+        "process.send('hello'); process.on('message', () => process.exit(0))";
     let program = program().args(["--port", "0", "--workers", "1", "--exec"]);
     let output = program.arg(node).args(["-e", script]).output();
     assert!(output.stdout.contains("says \"hello\""), "{}", output.stdout);

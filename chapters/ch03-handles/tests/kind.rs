@@ -20,7 +20,8 @@ use nix::{
 };
 use testkit::temp_dir;
 
-const TYPES: [&str; 5] = ["net.Socket", "net.Server", "net.Native", "dgram.Socket", "dgram.Native"];
+const TYPES: [&str; 5] =
+    ["net.Socket", "net.Server", "net.Native", "dgram.Socket", "dgram.Native"];
 
 /// A socket that nobody has bound or connected yet.
 fn fresh(family: AddressFamily, kind: SockType) -> OwnedFd {
@@ -39,29 +40,60 @@ fn everything() -> Vec<(&'static str, OwnedFd, Kind)> {
     let mut all = vec![
         ("an accepted TCP connection", connection.into(), Kind::Tcp),
         ("a TCP client", client.into(), Kind::Tcp),
-        ("an unconnected TCP socket", fresh(AddressFamily::Inet, SockType::Stream), Kind::Tcp),
+        (
+            "an unconnected TCP socket",
+            fresh(AddressFamily::Inet, SockType::Stream),
+            Kind::Tcp,
+        ),
         ("a TCP listener", tcp_listener().into(), Kind::TcpListener),
         ("a Unix pair", UnixStream::pair().expect("a pair").0.into(), Kind::Unix),
-        ("an unconnected Unix stream", fresh(AddressFamily::Unix, SockType::Stream), Kind::Unix),
+        (
+            "an unconnected Unix stream",
+            fresh(AddressFamily::Unix, SockType::Stream),
+            Kind::Unix,
+        ),
         ("a Unix listener", unix_listener().into(), Kind::UnixListener),
         ("a bound UDP socket", udp().into(), Kind::Udp),
-        ("an unbound UDP socket", fresh(AddressFamily::Inet, SockType::Datagram), Kind::Udp),
+        (
+            "an unbound UDP socket",
+            fresh(AddressFamily::Inet, SockType::Datagram),
+            Kind::Udp,
+        ),
         ("a pipe to read", reader, Kind::Pipe),
         ("a pipe to write", writer, Kind::Pipe),
-        ("a Unix datagram", UnixDatagram::unbound().expect("a socket").into(), Kind::Other),
-        ("a Unix seqpacket", fresh(AddressFamily::Unix, SockType::SeqPacket), Kind::Other),
-        ("a device", File::open("/dev/null").expect("it is there").into(), Kind::Other),
+        (
+            "a Unix datagram",
+            UnixDatagram::unbound().expect("a socket").into(),
+            Kind::Other,
+        ),
+        (
+            "a Unix seqpacket",
+            fresh(AddressFamily::Unix, SockType::SeqPacket),
+            Kind::Other,
+        ),
+        (
+            "a device",
+            File::open("/dev/null").expect("it is there").into(),
+            Kind::Other,
+        ),
         ("a directory", File::open("/").expect("it is there").into(), Kind::Other),
-        ("a file", File::open(std::env::current_exe().expect("this")).expect("it").into(), {
-            Kind::Other
-        }),
+        (
+            "a file",
+            File::open(std::env::current_exe().expect("this")).expect("it").into(),
+            { Kind::Other },
+        ),
     ];
     // Not every machine has IPv6.
     if let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
-        let udp = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).expect("UDP where there is TCP");
+        let udp = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0))
+            .expect("UDP where there is TCP");
         all.push(("a TCP listener, IPv6", listener.into(), Kind::TcpListener));
         all.push(("a UDP socket, IPv6", udp.into(), Kind::Udp));
-        all.push(("a TCP socket, IPv6", fresh(AddressFamily::Inet6, SockType::Stream), Kind::Tcp));
+        all.push((
+            "a TCP socket, IPv6",
+            fresh(AddressFamily::Inet6, SockType::Stream),
+            Kind::Tcp,
+        ));
     }
     all
 }
@@ -80,7 +112,11 @@ fn belongs(said: &str, is: Kind) -> bool {
 #[test]
 fn the_kernel_says_what_a_descriptor_is() {
     for (what, fd, is) in everything() {
-        assert_eq!(Kind::of(&fd).expect("fstat works on anything open"), is, "{what}");
+        assert_eq!(
+            Kind::of(&fd).expect("fstat works on anything open"),
+            is,
+            "{what}"
+        );
     }
 }
 
@@ -96,10 +132,17 @@ fn an_envelope_is_believed_only_where_the_kernel_agrees() {
                         said,
                         "{what} must be sent on as what it came as"
                     );
-                    assert_eq!(Kind::of(&handle).expect("open"), is, "{what} in '{said}'");
+                    assert_eq!(
+                        Kind::of(&handle).expect("open"),
+                        is,
+                        "{what} in '{said}'"
+                    );
                 }
                 Err(wrong) => {
-                    assert!(!belongs(said, is), "{what} is a '{said}', but was refused: {wrong}");
+                    assert!(
+                        !belongs(said, is),
+                        "{what} is a '{said}', but was refused: {wrong}"
+                    );
                     assert_eq!((&*wrong.said, wrong.is), (said, is), "{what}");
                 }
             }
@@ -112,7 +155,11 @@ fn a_refusal_reads_like_a_sentence() {
     let (pipe, _writer) = pipe().expect("a pipe");
     let cases = [
         (pipe, "net.Socket", "a handle was sent as 'net.Socket', but it is a pipe"),
-        (udp().into(), "net.Native", "a handle was sent as 'net.Native', but it is a UDP socket"),
+        (
+            udp().into(),
+            "net.Native",
+            "a handle was sent as 'net.Native', but it is a UDP socket",
+        ),
         (
             tcp_listener().into(),
             "net.Socket",
@@ -130,15 +177,23 @@ fn a_refusal_reads_like_a_sentence() {
         ),
     ];
     for (fd, said, sentence) in cases {
-        assert_eq!(Handle::from_fd(said, fd).expect_err(said).to_string(), sentence);
+        assert_eq!(
+            Handle::from_fd(said, fd).expect_err(said).to_string(),
+            sentence
+        );
     }
 }
 
 #[test]
 fn what_is_refused_is_closed() {
     let (theirs, mut ours) = UnixStream::pair().expect("a pair");
-    Handle::from_fd("net.Server", theirs.into()).expect_err("a connection is no listener");
-    assert_eq!(ours.read(&mut [0]).expect("the end"), 0, "its other end must see it closed");
+    Handle::from_fd("net.Server", theirs.into())
+        .expect_err("a connection is no listener");
+    assert_eq!(
+        ours.read(&mut [0]).expect("the end"),
+        0,
+        "its other end must see it closed"
+    );
 }
 
 #[test]
@@ -148,7 +203,9 @@ fn only_udp_has_more_to_say_on_its_envelope() {
         assert_eq!(Handle::Udp(socket).fields()["dgramType"], "udp6");
     }
     for said in TYPES.into_iter().filter(|said| *said != "dgram.Socket") {
-        for (what, fd, is) in everything().into_iter().filter(|(_, _, is)| belongs(said, *is)) {
+        for (what, fd, is) in
+            everything().into_iter().filter(|(_, _, is)| belongs(said, *is))
+        {
             let handle = Handle::from_fd(said, fd).expect("it belongs there");
             assert!(handle.fields().is_empty(), "{what}, {is} in '{said}'");
         }
@@ -158,8 +215,12 @@ fn only_udp_has_more_to_say_on_its_envelope() {
 #[test]
 fn an_unbound_udp_socket_of_ipv6_is_udp6_too() {
     // Some machines cannot even make one.
-    let Ok(fd) = socket(AddressFamily::Inet6, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-    else {
+    let Ok(fd) = socket(
+        AddressFamily::Inet6,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    ) else {
         return;
     };
     let handle = Handle::from_fd("dgram.Socket", fd).expect("it is UDP");

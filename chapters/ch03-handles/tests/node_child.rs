@@ -20,7 +20,9 @@ fn with_node(arguments: &[&str], test: impl FnOnce(&Running, HandleChannel)) {
 #[test]
 fn a_message_in_utf_8_comes_back_as_it_was() {
     with_node(&["0"], |child, mut channel| {
-        for text in ["Grüße, 世界 🦀", "line\nbreak", "\u{0} \u{2028} \\ \" \u{10ffff}", ""] {
+        for text in
+            ["Grüße, 世界 🦀", "line\nbreak", "\u{0} \u{2028} \\ \" \u{10ffff}", ""]
+        {
             channel.send(&json!({"n": text})).expect("sent");
             assert_eq!(message(&mut channel).0["got"], text);
         }
@@ -38,13 +40,18 @@ fn a_thousand_messages_and_handles_arrive_in_order() {
                 channel.send(&Value::from(n)).expect("queued");
             } else {
                 let (theirs, ours) = UnixStream::pair().expect("a pair");
-                channel.send_handle(Value::from(n), Handle::Unix(theirs)).expect("queued");
+                channel
+                    .send_handle(Value::from(n), Handle::Unix(theirs))
+                    .expect("queued");
                 far_ends.push((n, ours));
             }
         }
         for n in 0..1000 {
             let (report, _) = message(&mut channel);
-            assert_eq!((&report["got"], &report["handle"]), (&json!(n), &json!(n % 2 == 1)));
+            assert_eq!(
+                (&report["got"], &report["handle"]),
+                (&json!(n), &json!(n % 2 == 1))
+            );
         }
         for (n, far_end) in far_ends {
             assert_eq!(read_all(far_end).expect("readable"), n.to_string());
@@ -60,7 +67,9 @@ fn both_sides_send_at_once_and_nothing_is_lost_or_out_of_order() {
         let mut far_ends = Vec::new();
         for n in 0..400 {
             let (theirs, ours) = UnixStream::pair().expect("a pair");
-            channel.send_handle(json!({"n": n}), Handle::Unix(theirs)).expect("queued");
+            channel
+                .send_handle(json!({"n": n}), Handle::Unix(theirs))
+                .expect("queued");
             channel.send(&json!({"n": n})).expect("queued");
             far_ends.push(ours);
         }
@@ -76,15 +85,23 @@ fn both_sides_send_at_once_and_nothing_is_lost_or_out_of_order() {
             };
             let text = &received.message;
             if text.get("got").is_some() {
-                let expected = json!({"got": answers / 2, "handle": answers % 2 == 0});
+                let expected =
+                    json!({"got": answers / 2, "handle": answers % 2 == 0});
                 assert_eq!(text, &expected, "answer {answers}");
                 answers += 1;
             } else {
                 assert_eq!(text["n"], own, "the child's own messages");
-                assert_eq!(received.handle.is_some(), own % 2 == 1, "message {own}");
+                assert_eq!(
+                    received.handle.is_some(),
+                    own % 2 == 1,
+                    "message {own}"
+                );
                 if let Some(Handle::TcpListener(listener)) = received.handle {
                     let port = listener.local_addr().expect("an address").port();
-                    assert_eq!(text["port"], port, "it is not the listener that was sent");
+                    assert_eq!(
+                        text["port"], port,
+                        "it is not the listener that was sent"
+                    );
                 }
                 own += 1;
             }
@@ -100,12 +117,15 @@ fn a_handle_with_a_message_of_a_mebibyte_arrives_whole_both_ways() {
     with_node(&["2", "big"], |_, mut channel| {
         let (theirs, ours) = tcp_pair();
         let text = "é".repeat(512 * 1024);
-        channel.send_handle(json!({"n": "big", "text": text}), Handle::Tcp(theirs)).expect("sent");
+        channel
+            .send_handle(json!({"n": "big", "text": text}), Handle::Tcp(theirs))
+            .expect("sent");
         let mut seen = 0;
         while seen < 3 {
             let (message, handle) = message(&mut channel);
             if message["got"] == "big" {
-                let expected = json!({"got": "big", "handle": true, "length": 512 * 1024});
+                let expected =
+                    json!({"got": "big", "handle": true, "length": 512 * 1024});
                 assert_eq!(message, expected);
             } else {
                 let whole = message["text"].as_str().is_some_and(|it| it == text);

@@ -9,8 +9,10 @@ use testkit::{Program, node, node_program};
 #[track_caller]
 fn parent(script: &str, last_word: &str) -> String {
     let Some(node) = node() else { return String::new() };
-    let script = node_program(&(include_str!("node/parent.js").to_owned() + script));
-    let program = Program::new(node).arg(&script).arg(env!("CARGO_BIN_EXE_ch03-handles"));
+    let script =
+        node_program(&(include_str!("node/parent.js").to_owned() + script));
+    let program =
+        Program::new(node).arg(&script).arg(env!("CARGO_BIN_EXE_ch03-handles"));
     let output = program.limit(LONG * 2).output();
     assert!(output.status.success(), "{}\n{}", output.stdout, output.stderr);
     assert_eq!(output.stdout.lines().last(), Some(last_word), "{}", output.stderr);

@@ -11,7 +11,8 @@ use testkit::{
     node, node_program, pid_in, zombies_of,
 };
 
-const GIVEN_AWAY: &str = "every worker has the listener; the parent has closed its own";
+const GIVEN_AWAY: &str =
+    "every worker has the listener; the parent has closed its own";
 
 /// Starts `workers` of them and waits until the parent has no listener any more.
 fn serve(program: Program, workers: usize) -> (Running, Vec<Process>) {
@@ -23,7 +24,10 @@ fn serve(program: Program, workers: usize) -> (Running, Vec<Process>) {
 }
 
 fn own(workers: usize) -> (Running, Vec<Process>) {
-    serve(program().args(["--port", "0", "--workers", &workers.to_string()]), workers)
+    serve(
+        program().args(["--port", "0", "--workers", &workers.to_string()]),
+        workers,
+    )
 }
 
 /// Asks until every one of `workers` has answered, and nobody else.
@@ -43,14 +47,19 @@ fn assert_all_answer(parent: &Running, workers: &[Process]) {
 
 /// The sockets that a process holds, as `/proc` names them.
 fn sockets(pid: i32) -> HashSet<String> {
-    fds(pid).into_iter().map(|(_, what)| what).filter(|it| it.starts_with("socket:")).collect()
+    fds(pid)
+        .into_iter()
+        .map(|(_, what)| what)
+        .filter(|it| it.starts_with("socket:"))
+        .collect()
 }
 
 /// The listener's name in `/proc`: proc_net(5) has it as the tenth field, 0A is LISTEN.
 fn listener_on(port: u16) -> String {
     let table = fs::read_to_string("/proc/net/tcp").expect("Linux");
     let local = format!(":{port:04X}");
-    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut lines =
+        table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let line = lines.find(|line| line[1].ends_with(&local) && line[3] == "0A");
     format!("socket:[{}]", line.expect("somebody listens")[9])
 }
@@ -60,7 +69,10 @@ fn every_worker_answers() {
     let (parent, workers) = own(3);
     assert_all_answer(&parent, &workers);
     let answer = http::ask(parent.addr()).expect("an answer");
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain")));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/plain"))
+    );
     let pid = pid_in(&answer.body).expect("a pid");
     assert_eq!(answer.body, format!("handled by child, pid is {pid}\n"));
     for worker in &workers {
@@ -75,14 +87,26 @@ fn workers_hold_the_listener_and_nothing_of_their_siblings() {
     let listener = listener_on(parent.port());
     let parents = sockets(parent.pid());
     assert!(!parents.contains(&listener), "the parent still holds its listener");
-    assert_eq!(parents.len(), workers.len(), "the parent needs one channel for each worker");
+    assert_eq!(
+        parents.len(),
+        workers.len(),
+        "the parent needs one channel for each worker"
+    );
     let mut seen = HashSet::from([listener.clone()]);
     for worker in &workers {
         let mut own = sockets(worker.pid);
         assert!(own.remove(&listener), "a worker without the listener");
-        assert!(own.is_disjoint(&parents), "it holds an end of the parent's: {own:?}");
+        assert!(
+            own.is_disjoint(&parents),
+            "it holds an end of the parent's: {own:?}"
+        );
         assert!(own.is_disjoint(&seen), "it holds what a sibling holds: {own:?}");
-        assert_eq!(own.len(), 1, "a channel, and the listener: {:?}", fds(worker.pid));
+        assert_eq!(
+            own.len(),
+            1,
+            "a channel, and the listener: {:?}",
+            fds(worker.pid)
+        );
         seen.extend(own);
     }
 }
@@ -100,7 +124,10 @@ fn node_workers_serve_the_same_listener() {
 fn when_a_worker_dies_the_others_go_on_and_nobody_replaces_it() {
     let (parent, workers) = own(3);
     assert!(workers[1].signal(Signal::SIGKILL));
-    let says = format!("worker {} was killed by SIGKILL; nobody replaces it", workers[1].pid);
+    let says = format!(
+        "worker {} was killed by SIGKILL; nobody replaces it",
+        workers[1].pid
+    );
     parent.wait_for_line(&says);
     assert_eq!(zombies_of(parent.pid()), [], "it must be waited for");
     assert_all_answer(&parent, &[workers[0], workers[2]]);

@@ -19,7 +19,8 @@ const SOON: Duration = Duration::from_secs(2);
 fn end(program: Program, signal: Signal, all: bool) {
     let parent = program.start();
     parent.wait_for_line("every worker has the listener");
-    let load = Load { addr: parent.addr(), clients: 4, kind: Kind::HttpClose }.start();
+    let load =
+        Load { addr: parent.addr(), clients: 4, kind: Kind::HttpClose }.start();
     load.wait_for_more(50, LONG);
     let (family, port) = (parent.family(), parent.port());
     assert_eq!(family.len(), 3, "a parent and two workers");

@@ -29,7 +29,8 @@ fn assert_toured(output: &Output) {
     for (pair, (name, kind, is)) in pairs.chunks(2).zip(STOPS) {
         let says = format!("{name:13} sent as {kind:14} the child says it is {is}");
         assert_eq!(pair[0], says);
-        let through = format!("{:13} and through it: {pid} speaks through {is}", "");
+        let through =
+            format!("{:13} and through it: {pid} speaks through {is}", "");
         assert_eq!(pair[1], through);
     }
     assert_eq!(last, ["each handle arrived as what it is, and works"]);
@@ -46,7 +47,9 @@ fn the_tour_sends_eight_handles_and_all_work() {
 fn a_node_child_does_the_same() {
     let Some(node) = node() else { return };
     let script = node_program(include_str!("node/tour_child.js"));
-    assert_toured(&program().args(["tour", "--exec"]).arg(node).arg(&script).output());
+    assert_toured(
+        &program().args(["tour", "--exec"]).arg(node).arg(&script).output(),
+    );
 }
 
 /// What a failed tour says: a single line, and the exit code 1.
@@ -69,7 +72,8 @@ fn a_node_child_that_lies_is_found_out() {
         ("leaves", "TCP socket: no report: the child has closed its channel"),
         ("fails", "the child exited with code 3"),
     ] {
-        let program = program().args(["tour", "--exec"]).arg(&node).arg(&script).arg(lie);
+        let program =
+            program().args(["tour", "--exec"]).arg(&node).arg(&script).arg(lie);
         let output = program.output();
         assert!(complaint(&output).contains(complains), "{lie}: {}", output.stderr);
     }
@@ -87,18 +91,25 @@ fn a_child_that_keeps_no_handle_is_found_out() {
             r#"for n in 1 2 3; do hear; say '{"cmd":"NODE_HANDLE_NACK"}'; done; hear"#,
             "TCP socket: no report: the child cannot take it",
         ),
-        ("hear; say garbage", "TCP socket: no report: a line on the channel is not JSON"),
+        (
+            "hear; say garbage",
+            "TCP socket: no report: a line on the channel is not JSON",
+        ),
         (
             "hear; printf half >&$fd",
             "TCP socket: no report: the channel ended in the middle of a line",
         ),
     ];
-    let words =
-        "fd=$NODE_CHANNEL_FD; hear() { read -r line <&$fd; }; say() { echo \"$1\" >&$fd; };";
+    let words = "fd=$NODE_CHANNEL_FD; hear() { read -r line <&$fd; }; say() { echo \"$1\" >&$fd; };";
     for (script, complains) in cases {
         let script = format!("{words} {script}");
-        let output = program().args(["tour", "--exec", "bash", "-c", &script]).output();
-        assert!(complaint(&output).contains(complains), "{script}: {}", output.stderr);
+        let output =
+            program().args(["tour", "--exec", "bash", "-c", &script]).output();
+        assert!(
+            complaint(&output).contains(complains),
+            "{script}: {}",
+            output.stderr
+        );
     }
 }
 
@@ -115,7 +126,10 @@ fn a_child_that_is_gone_has_closed_its_channel() {
 #[test]
 fn a_tour_without_a_child_says_why() {
     let output = program().args(["tour", "--exec", "/no/such/program"]).output();
-    assert_eq!(complaint(&output), "cannot start /no/such/program: No such file or directory");
+    assert_eq!(
+        complaint(&output),
+        "cannot start /no/such/program: No such file or directory"
+    );
 }
 
 /// Process ids come again: one that was killed may have left its socket's name behind.
@@ -124,7 +138,8 @@ fn what_a_killed_tour_has_left_is_not_in_the_way_of_the_next() {
     let dir = temp_dir();
     // exec keeps the number of the process.
     let script = "touch \"$TMPDIR/ch03-handles-$$.sock\"; exec \"$0\" tour";
-    let tour = Program::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_ch03-handles")]);
+    let tour =
+        Program::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_ch03-handles")]);
     assert_toured(&tour.env("TMPDIR", dir.path()).output());
 }
 
@@ -132,7 +147,9 @@ fn what_a_killed_tour_has_left_is_not_in_the_way_of_the_next() {
 fn a_tour_that_is_killed_leaves_nothing() {
     // Its Unix listener has a name there, which nobody is left to remove.
     let dir = temp_dir();
-    let tour = program().args(["tour", "--exec", "sleep", "1000"]).env("TMPDIR", dir.path());
+    let tour = program()
+        .args(["tour", "--exec", "sleep", "1000"])
+        .env("TMPDIR", dir.path());
     let tour = tour.start();
     testkit::eventually("its child has started", LONG, || tour.family().len() == 2);
     let family = tour.family();

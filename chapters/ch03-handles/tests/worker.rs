@@ -30,7 +30,9 @@ fn write(mut channel: &UnixStream, text: &str) {
 #[track_caller]
 fn assert_line(channel: &UnixStream, expected: &str) {
     let mut line = String::new();
-    BufReader::with_capacity(1, channel).read_line(&mut line).expect("an answer in time");
+    BufReader::with_capacity(1, channel)
+        .read_line(&mut line)
+        .expect("an answer in time");
     assert_eq!(line.trim_end(), expected);
 }
 
@@ -40,15 +42,20 @@ fn without_a_channel_there_is_one_clear_line() {
                    NODE_CHANNEL_FD; run this program without 'worker'";
     let worker = || program().arg("worker").env_remove("NODE_CHANNEL_FD");
     let output = worker().output();
-    assert_eq!((output.status.code(), output.stderr.trim_end()), (Some(1), by_hand));
+    assert_eq!(
+        (output.status.code(), output.stderr.trim_end()),
+        (Some(1), by_hand)
+    );
     for number in ["1", "99", "-1", "", "x", "3 "] {
         let output = worker().env("NODE_CHANNEL_FD", number).output();
-        let expected =
-            format!("NODE_CHANNEL_FD is '{number}', which is no open Unix stream socket\n");
+        let expected = format!(
+            "NODE_CHANNEL_FD is '{number}', which is no open Unix stream socket\n"
+        );
         assert_eq!((output.status.code(), output.stderr), (Some(1), expected));
     }
     let (program, _channel) = program().arg("worker").channel();
-    let output = program.env("NODE_CHANNEL_SERIALIZATION_MODE", "advanced").output();
+    let output =
+        program.env("NODE_CHANNEL_SERIALIZATION_MODE", "advanced").output();
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stderr.contains("speaks 'advanced'"), "{}", output.stderr);
 }
@@ -84,7 +91,10 @@ fn a_line_without_end_is_not_kept_for_ever() {
 #[test]
 fn a_handle_message_without_its_handle_is_asked_for_again() {
     let (worker, channel) = raw();
-    write(&channel, "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Server\",\"msg\":\"server\"}\n7\n");
+    write(
+        &channel,
+        "{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Server\",\"msg\":\"server\"}\n7\n",
+    );
     assert_line(&channel, "{\"cmd\":\"NODE_HANDLE_NACK\"}");
     assert_line(&channel, "7");
     worker.wait_for_stderr("a handle was lost");
@@ -96,7 +106,9 @@ fn a_handle_that_is_another_is_complained_of() {
     let worker = program.start();
     let mut parent = FdChannel::new(stream).expect("a channel");
     let (pipe, _writer) = nix::unistd::pipe().expect("a pipe");
-    parent.pass("net.Server", Map::new(), Value::from("server"), pipe).expect("sent");
+    parent
+        .pass("net.Server", Map::new(), Value::from("server"), pipe)
+        .expect("sent");
     worker.wait_for_stderr("a handle was sent as 'net.Server', but it is a pipe");
     parent.send(&Value::from("and now?")).expect("sent");
     let heard = testkit::try_eventually(LONG, || match parent.recv() {
@@ -112,7 +124,9 @@ fn a_listener_that_does_not_block_is_served_all_the_same() {
     let listener = tcp_listener();
     listener.set_nonblocking(true).expect("a socket");
     let address = listener.local_addr().expect("an address");
-    channel.send_handle("server".into(), Handle::TcpListener(listener)).expect("sent");
+    channel
+        .send_handle("server".into(), Handle::TcpListener(listener))
+        .expect("sent");
     for _ in 0..20 {
         assert_eq!(http::ask(address).expect("an answer").status, 200);
     }
@@ -134,7 +148,9 @@ fn without_its_parent_a_worker_ends() {
     let (worker, mut channel) = start(program().arg("worker"));
     let listener: TcpListener = tcp_listener();
     let address = listener.local_addr().expect("an address");
-    channel.send_handle("server".into(), Handle::TcpListener(listener)).expect("sent");
+    channel
+        .send_handle("server".into(), Handle::TcpListener(listener))
+        .expect("sent");
     assert_eq!(http::ask(address).expect("an answer").status, 200);
     drop(channel);
     let status = worker.wait(LONG);

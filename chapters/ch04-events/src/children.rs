@@ -1,6 +1,8 @@
 //! All children, and one place to wait for them.
 
-use std::{collections::BTreeMap, io, os::fd::AsFd, process::Command, time::Instant};
+use std::{
+    collections::BTreeMap, io, os::fd::AsFd, process::Command, time::Instant,
+};
 
 use ch02_balance::poll_until;
 use ch03_handles::Handle;
@@ -77,9 +79,9 @@ impl Children {
     pub fn send_handle(&mut self, id: Id, message: Value, handle: Handle) {
         let Some(kid) = self.kids.get_mut(&id) else { return };
         let sent = match &mut kid.channel {
-            Some(channel) => {
-                channel.send_handle(message, handle).map_err(|it| ChildError::Send(it.why))
-            }
+            Some(channel) => channel
+                .send_handle(message, handle)
+                .map_err(|it| ChildError::Send(it.why)),
             None => Err(ChildError::ChannelClosed),
         };
         self.events.extend(sent.err().map(|error| Event::Error(id, error)));
@@ -91,7 +93,9 @@ impl Children {
         if let Some(kid) = self.kids.get_mut(&id) {
             match kid.channel {
                 Some(_) => kid.disconnect(&mut self.events),
-                None => self.events.push(Event::Error(id, ChildError::ChannelClosed)),
+                None => {
+                    self.events.push(Event::Error(id, ChildError::ChannelClosed))
+                }
             }
         }
     }
@@ -115,8 +119,10 @@ impl Children {
     pub fn wait(&mut self, until: Option<Instant>) -> io::Result<Vec<Event>> {
         self.kids.retain(|_, kid| !kid.closed);
         // poll(2) does not see what has happened already, nor what is in a channel already.
-        let at_once = !self.events.is_empty() || self.kids.values().any(|kid| kid.more);
-        let sources = self.poll(if at_once { Some(Instant::now()) } else { until })?;
+        let at_once =
+            !self.events.is_empty() || self.kids.values().any(|kid| kid.more);
+        let sources =
+            self.poll(if at_once { Some(Instant::now()) } else { until })?;
         for kid in self.kids.values_mut().filter(|kid| kid.more) {
             kid.hear(&mut self.events);
         }
@@ -154,7 +160,10 @@ impl Children {
                 return Err(error.into());
             }
         }
-        let ready = sources.into_iter().zip(polled).filter(|(_, it)| it.any() == Some(true));
+        let ready = sources
+            .into_iter()
+            .zip(polled)
+            .filter(|(_, it)| it.any() == Some(true));
         Ok(ready.map(|(source, _)| source).collect())
     }
     // ANCHOR_END: poll

@@ -88,12 +88,16 @@ impl ChildError {
             | ChildError::Kill(error)
             | ChildError::Wait(error)
             | ChildError::Send(SendError::Io(error))
-            | ChildError::Receive(RecvError::Io(error)) => format!("{:?}", errno(error)),
+            | ChildError::Receive(RecvError::Io(error)) => {
+                format!("{:?}", errno(error))
+            }
             ChildError::ChannelClosed => "ERR_IPC_CHANNEL_CLOSED".to_owned(),
             ChildError::Send(SendError::Full) => "ENOBUFS".to_owned(),
             ChildError::Send(SendError::TooLong) => "EMSGSIZE".to_owned(),
             ChildError::Receive(RecvError::TooLong) => "EMSGSIZE".to_owned(),
-            ChildError::Receive(RecvError::Json(_) | RecvError::HalfLine) => "EBADMSG".to_owned(),
+            ChildError::Receive(RecvError::Json(_) | RecvError::HalfLine) => {
+                "EBADMSG".to_owned()
+            }
             ChildError::Wrong(_) => "EPROTOTYPE".to_owned(),
             ChildError::Missing | ChildError::Refused => "EMFILE".to_owned(),
         }
@@ -111,14 +115,22 @@ impl fmt::Display for ChildError {
             ChildError::Start(program, error) => {
                 write!(f, "cannot start {program}: {}", reason(error))
             }
-            ChildError::Kill(error) => write!(f, "cannot send a signal: {}", reason(error)),
+            ChildError::Kill(error) => {
+                write!(f, "cannot send a signal: {}", reason(error))
+            }
             ChildError::ChannelClosed => f.write_str("the channel is closed"),
             ChildError::Send(error) => error.fmt(f),
             ChildError::Receive(error) => error.fmt(f),
             ChildError::Wrong(error) => error.fmt(f),
-            ChildError::Missing => f.write_str("a handle was lost: no descriptor is free here"),
-            ChildError::Refused => f.write_str("the child cannot take a handle, after three tries"),
-            ChildError::Wait(error) => write!(f, "cannot wait for it: {}", reason(error)),
+            ChildError::Missing => {
+                f.write_str("a handle was lost: no descriptor is free here")
+            }
+            ChildError::Refused => {
+                f.write_str("the child cannot take a handle, after three tries")
+            }
+            ChildError::Wait(error) => {
+                write!(f, "cannot wait for it: {}", reason(error))
+            }
         }
     }
 }

@@ -74,10 +74,14 @@ impl Kid {
 
     fn spawn(&mut self, command: Command) -> io::Result<()> {
         let (mut child, stream) = Child::spawn(command)?;
-        let ends = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+        let ends = [
+            child.stdout.take().map(OwnedFd::from),
+            child.stderr.take().map(OwnedFd::from),
+        ];
         match transports(stream, ends.into_iter().flatten().collect()) {
             Ok((channel, output)) => {
-                (self.child, self.channel, self.output) = (Some(child), Some(channel), output);
+                (self.child, self.channel, self.output) =
+                    (Some(child), Some(channel), output);
                 Ok(())
             }
             Err(error) => {
@@ -100,17 +104,25 @@ impl Kid {
                 break;
             }
             let event = match channel.recv() {
-                Ok(Some(Delivery::Message(received))) => Event::Message(id, received),
+                Ok(Some(Delivery::Message(received))) => {
+                    Event::Message(id, received)
+                }
                 Ok(Some(Delivery::Acked)) => Event::Acked(id),
                 Ok(Some(Delivery::Refused(message, fd))) => {
                     events.push(Event::Error(id, ChildError::Refused));
                     Event::Unacknowledged(id, message, fd)
                 }
                 Ok(Some(Delivery::Internal)) => continue,
-                Ok(Some(Delivery::Wrong(_, wrong))) => Event::Error(id, ChildError::Wrong(wrong)),
-                Ok(Some(Delivery::Missing)) => Event::Error(id, ChildError::Missing),
+                Ok(Some(Delivery::Wrong(_, wrong))) => {
+                    Event::Error(id, ChildError::Wrong(wrong))
+                }
+                Ok(Some(Delivery::Missing)) => {
+                    Event::Error(id, ChildError::Missing)
+                }
                 Err(error) if error.would_block() => return,
-                Err(error @ RecvError::Json(_)) => Event::Error(id, ChildError::Receive(error)),
+                Err(error @ RecvError::Json(_)) => {
+                    Event::Error(id, ChildError::Receive(error))
+                }
                 Ok(None) => {
                     self.disconnect(events);
                     return;
@@ -174,7 +186,9 @@ impl Kid {
         if let Some(channel) = self.channel.take() {
             let id = self.id;
             let back = channel.into_unacknowledged().into_iter();
-            events.extend(back.map(|(message, fd)| Event::Unacknowledged(id, message, fd)));
+            events.extend(
+                back.map(|(message, fd)| Event::Unacknowledged(id, message, fd)),
+            );
             events.push(Event::Disconnect(id));
         }
     }
@@ -193,7 +207,10 @@ impl Kid {
 }
 
 /// The channel, and the ends of the pipes that the child prints to, none of which blocks.
-fn transports(stream: UnixStream, ends: Vec<OwnedFd>) -> io::Result<(HandleChannel, Vec<File>)> {
+fn transports(
+    stream: UnixStream,
+    ends: Vec<OwnedFd>,
+) -> io::Result<(HandleChannel, Vec<File>)> {
     for end in &ends {
         // The child's end is another open file description, and stays blocking.
         fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;

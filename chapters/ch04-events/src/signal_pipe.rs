@@ -57,8 +57,12 @@ impl SignalPipe {
         // A full pipe must not block the handler. A byte too many can be missed: it only wakes.
         reader.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
-        let claimed =
-            OWNER.compare_exchange(0, getpid().as_raw(), Ordering::SeqCst, Ordering::SeqCst);
+        let claimed = OWNER.compare_exchange(
+            0,
+            getpid().as_raw(),
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
         claimed.map_err(|_| ErrorKind::AlreadyExists)?;
         WRITE_END.store(writer.as_raw_fd(), Ordering::SeqCst);
 
@@ -71,7 +75,9 @@ impl SignalPipe {
             let before = unsafe { sigaction(signal, &action) }?;
             pipe.before.push((signal, before));
             // nohup(1) starts a program with SIGHUP ignored, and that is to stay so.
-            if signal == Signal::SIGHUP && matches!(before.handler(), SigHandler::SigIgn) {
+            if signal == Signal::SIGHUP
+                && matches!(before.handler(), SigHandler::SigIgn)
+            {
                 // SAFETY: what was there before is put back.
                 unsafe { sigaction(signal, &before) }?;
             }
@@ -131,7 +137,9 @@ extern "C" fn on_signal(number: libc::c_int) {
     let errno = Errno::last_raw();
     PENDING.fetch_or(bit(number), Ordering::SeqCst);
     // SAFETY: one byte that is there, to a descriptor that closes only after this handler is gone.
-    unsafe { libc::write(WRITE_END.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1) };
+    unsafe {
+        libc::write(WRITE_END.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1)
+    };
     Errno::set_raw(errno);
 }
 // ANCHOR_END: handler

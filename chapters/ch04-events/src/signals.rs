@@ -12,8 +12,8 @@ fn default_action(signal: Signal) -> &'static str {
         SIGCHLD | SIGURG | SIGWINCH => "ignored",
         SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU => "stops it",
         SIGCONT => "goes on",
-        SIGQUIT | SIGILL | SIGTRAP | SIGABRT | SIGBUS | SIGFPE | SIGSEGV | SIGXCPU | SIGXFSZ
-        | SIGSYS => "ends it, with a core dump",
+        SIGQUIT | SIGILL | SIGTRAP | SIGABRT | SIGBUS | SIGFPE | SIGSEGV
+        | SIGXCPU | SIGXFSZ | SIGSYS => "ends it, with a core dump",
         _ => "ends it",
     }
 }
@@ -65,8 +65,11 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     for signal in Signal::iterator() {
         let (number, name) = (signal as i32, signal.as_str());
-        let line =
-            format!("{number:2}  {name:11}  {:25}  {}", default_action(signal), meaning(signal));
+        let line = format!(
+            "{number:2}  {name:11}  {:25}  {}",
+            default_action(signal),
+            meaning(signal)
+        );
         say(line.trim_end());
     }
     #[cfg(target_os = "linux")]
@@ -96,7 +99,8 @@ fn real_time(number: i32) -> String {
 /// A signal by any of its names: `SIGTERM`, `TERM`, `15`.
 pub fn parse(name: &str) -> anyhow::Result<Signal> {
     let upper = name.to_ascii_uppercase();
-    let with_prefix = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    let with_prefix =
+        if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
     let by_number = || Signal::try_from(name.parse::<i32>().ok()?).ok();
     let signal = with_prefix.parse().ok().or_else(by_number);
     signal.ok_or_else(|| wrong(format_args!("there is no signal '{name}'")))

@@ -23,10 +23,14 @@ const STOPS: [Stop; 9] = [
     ("A child cannot be started", "", |_, _| {}),
     ("A child closes the channel", "disconnects", |_, _| {}),
     ("The parent closes the channel", "waits", Children::disconnect),
-    ("The parent closes the channel, and sends all the same", "waits", |children, child| {
-        children.disconnect(child);
-        children.send(child, &Value::from("are you there?"));
-    }),
+    (
+        "The parent closes the channel, and sends all the same",
+        "waits",
+        |children, child| {
+            children.disconnect(child);
+            children.send(child, &Value::from("are you there?"));
+        },
+    ),
 ];
 // ANCHOR_END: stops
 
@@ -37,7 +41,8 @@ fn kill(children: &mut Children, child: Id) {
 // ANCHOR: run
 /// Goes from stop to stop. A signal to this process is an event like the others, and ends it.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let mut children = Children::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1])?;
+    let mut children =
+        Children::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1])?;
     for (number, (title, child, when_ready)) in STOPS.iter().enumerate() {
         say(format_args!("{}. {title}", number + 1));
         let command = command(options, child)?;
@@ -84,7 +89,9 @@ fn follow(
                 }
                 Event::Close(..) => return Ok(None),
                 Event::Signal(signal) => {
-                    complain(format_args!("got {signal}, and so the tour ends here"));
+                    complain(format_args!(
+                        "got {signal}, and so the tour ends here"
+                    ));
                     children.kill(child, Signal::SIGKILL);
                     return Ok(Some(ExitCode::from(128 + signal as u8)));
                 }
@@ -98,7 +105,9 @@ fn follow(
 /// `exit        code 7, signal null`
 fn sentence(event: &Value) -> String {
     let name = event["event"].as_str().unwrap_or_default();
-    let fields = event.as_object().into_iter().flatten().filter(|(key, _)| *key != "event");
-    let fields: Vec<String> = fields.map(|(key, value)| format!("{key} {value}")).collect();
+    let fields =
+        event.as_object().into_iter().flatten().filter(|(key, _)| *key != "event");
+    let fields: Vec<String> =
+        fields.map(|(key, value)| format!("{key} {value}")).collect();
     format!("{name:11} {}", fields.join(", ")).trim_end().to_owned()
 }

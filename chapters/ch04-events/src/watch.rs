@@ -30,10 +30,13 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut plan = Plan::default();
     let program = loop {
         match arguments.word()?.as_deref() {
-            Some("--kill") => plan.kill = Some(signals::parse(&arguments.value()?)?),
+            Some("--kill") => {
+                plan.kill = Some(signals::parse(&arguments.value()?)?)
+            }
             Some("--disconnect") => plan.disconnect = true,
             Some("--after") => {
-                let milliseconds = arguments.number("--after", 0, u64::from(u32::MAX))?;
+                let milliseconds =
+                    arguments.number("--after", 0, u64::from(u32::MAX))?;
                 plan.after = Some(Duration::from_millis(milliseconds));
             }
             Some(flag) if flag.starts_with('-') => return Err(unexpected(flag)),
@@ -43,7 +46,10 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let mut command = Command::new(program);
     // What the child prints must not come between the events.
-    command.args(arguments.remaining()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments.remaining())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     watch(command, plan)
 }
 
@@ -58,7 +64,9 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
                 say(line);
             }
             match event {
-                Event::Message(..) if plan.after.is_none() => plan.carry_out(&mut children, child),
+                Event::Message(..) if plan.after.is_none() => {
+                    plan.carry_out(&mut children, child)
+                }
                 Event::Output(_, bytes) => drop(io::stderr().write_all(&bytes)),
                 Event::Close(..) => return Ok(ExitCode::SUCCESS),
                 // Asked to end: the child first. Asked again: at once.
@@ -99,14 +107,19 @@ pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
         Event::Spawn(id) => {
             json!({"event": "spawn", "pid": children.pid(*id).map(|pid| pid.as_raw())})
         }
-        Event::Message(_, received) => json!({"event": "message", "message": received.message}),
+        Event::Message(_, received) => {
+            json!({"event": "message", "message": received.message})
+        }
         Event::Disconnect(_) => json!({"event": "disconnect"}),
         Event::Exit(_, ended) => ended_json("exit", Ok(*ended)),
         Event::Close(_, outcome) => ended_json("close", *outcome),
         Event::Error(_, error) => {
             json!({"event": "error", "code": error.code(), "message": error.to_string()})
         }
-        Event::Acked(_) | Event::Unacknowledged(..) | Event::Output(..) | Event::Signal(_) => {
+        Event::Acked(_)
+        | Event::Unacknowledged(..)
+        | Event::Output(..)
+        | Event::Signal(_) => {
             return None;
         }
     })

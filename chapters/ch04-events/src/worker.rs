@@ -52,7 +52,9 @@ fn trap_sigterm(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
 fn echo(mut channel: HandleChannel) -> anyhow::Result<()> {
     loop {
         match channel.recv() {
-            Ok(Some(Delivery::Message(received))) => channel.send_and_wait(&received.message)?,
+            Ok(Some(Delivery::Message(received))) => {
+                channel.send_and_wait(&received.message)?
+            }
             Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
             Ok(Some(_)) => {}
             Ok(None) => return Ok(()),

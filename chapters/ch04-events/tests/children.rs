@@ -38,7 +38,9 @@ fn shell(script: &str) -> Command {
 fn told(event: &Event) -> (Option<Id>, String) {
     match event {
         Event::Spawn(id) => (Some(*id), "spawn".to_owned()),
-        Event::Message(id, received) => (Some(*id), format!("message {}", received.message)),
+        Event::Message(id, received) => {
+            (Some(*id), format!("message {}", received.message))
+        }
         Event::Acked(id) => (Some(*id), "acked".to_owned()),
         Event::Unacknowledged(id, ..) => (Some(*id), "unacknowledged".to_owned()),
         Event::Output(id, _) => (Some(*id), "output".to_owned()),
@@ -52,13 +54,19 @@ fn told(event: &Event) -> (Option<Id>, String) {
 
 /// Waits until `done` of all that has happened since the call, and returns that.
 #[track_caller]
-fn wait(children: &mut Children, mut done: impl FnMut(&[Event]) -> bool) -> Vec<Event> {
+fn wait(
+    children: &mut Children,
+    mut done: impl FnMut(&[Event]) -> bool,
+) -> Vec<Event> {
     let until = Instant::now() + LONG;
     let mut all = Vec::new();
     while !done(&all) {
         all.extend(children.wait(Some(until)).expect("poll"));
         let words: Vec<_> = all.iter().rev().take(20).map(told).collect();
-        assert!(Instant::now() < until, "in vain; the last events, backwards: {words:?}");
+        assert!(
+            Instant::now() < until,
+            "in vain; the last events, backwards: {words:?}"
+        );
     }
     all
 }
@@ -70,14 +78,18 @@ fn closed(events: &[Event]) -> usize {
 /// All that a child does, in words.
 #[track_caller]
 fn life(children: &mut Children) -> Vec<String> {
-    wait(children, |all| closed(all) == 1).iter().map(|event| told(event).1).collect()
+    wait(children, |all| closed(all) == 1)
+        .iter()
+        .map(|event| told(event).1)
+        .collect()
 }
 
 #[test]
 fn two_hundred_children_at_once_and_each_has_its_events_in_order() {
     let (_turn, mut children) = children();
-    let ids: Vec<Id> =
-        (0..200).map(|n| children.spawn(shell(&format!("say {n}; exit {}", n % 256)))).collect();
+    let ids: Vec<Id> = (0..200)
+        .map(|n| children.spawn(shell(&format!("say {n}; exit {}", n % 256))))
+        .collect();
     let mut lives: BTreeMap<Id, Vec<String>> = BTreeMap::new();
     for event in wait(&mut children, |all| closed(all) == 200) {
         let (id, word) = told(&event);
@@ -85,8 +97,10 @@ fn two_hundred_children_at_once_and_each_has_its_events_in_order() {
     }
     for (n, id) in ids.into_iter().enumerate() {
         let ended = Ended::Exited(n as i32 % 256);
-        let (exit, close) = (format!("exit {ended:?}"), format!("close Ok({ended:?})"));
-        let expected = ["spawn", &format!("message {n}"), "disconnect", &exit, &close];
+        let (exit, close) =
+            (format!("exit {ended:?}"), format!("close Ok({ended:?})"));
+        let expected =
+            ["spawn", &format!("message {n}"), "disconnect", &exit, &close];
         assert_eq!(lives.remove(&id).expect("it has lived"), expected, "child {n}");
     }
     assert_eq!(zombies_of(id() as i32), [], "all must be waited for");
@@ -99,11 +113,15 @@ fn one_that_floods_does_not_keep_the_others_waiting() {
     wait(&mut children, |all| all.len() > 1000);
     let other = children.spawn(shell("say '\"hi\"'; exit 2"));
     let events = wait(&mut children, |all| closed(all) == 1);
-    let words: Vec<_> = events.iter().map(told).filter(|(id, _)| *id == Some(other)).collect();
+    let words: Vec<_> =
+        events.iter().map(told).filter(|(id, _)| *id == Some(other)).collect();
     assert_eq!(words.len(), 5, "{words:?}");
     children.kill(flood, Signal::SIGKILL);
     let events = wait(&mut children, |all| closed(all) == 1);
-    assert_eq!(told(events.last().expect("an end")).1, "close Ok(Signaled(SIGKILL))");
+    assert_eq!(
+        told(events.last().expect("an end")).1,
+        "close Ok(Signaled(SIGKILL))"
+    );
 }
 
 #[test]
@@ -130,8 +148,12 @@ fn what_is_sent_after_the_channel_has_closed_is_an_error() {
     children.send_handle(child, Value::Null, Handle::Udp(udp()));
     children.disconnect(child);
     let closed = "error ERR_IPC_CHANNEL_CLOSED";
-    let expected = ["spawn", "disconnect", closed, closed, closed, "exit Exited(4)"];
-    assert_eq!(life(&mut children), [&expected[..], &["close Ok(Exited(4))"]].concat());
+    let expected =
+        ["spawn", "disconnect", closed, closed, closed, "exit Exited(4)"];
+    assert_eq!(
+        life(&mut children),
+        [&expected[..], &["close Ok(Exited(4))"]].concat()
+    );
 }
 
 #[test]
@@ -161,12 +183,16 @@ fn one_that_cannot_be_started_has_events_too() {
     let child = children.spawn(Command::new("/no/such/program"));
     assert_eq!(children.pid(child), None);
     let events = wait(&mut children, |all| closed(all) == 1);
-    let [Event::Error(_, error), Event::Disconnect(_), Event::Close(_, outcome)] = &events[..]
+    let [Event::Error(_, error), Event::Disconnect(_), Event::Close(_, outcome)] =
+        &events[..]
     else {
         panic!("{events:?}")
     };
     assert!(matches!(error, ChildError::Start(..)), "{error:?}");
-    assert_eq!(error.to_string(), "cannot start /no/such/program: No such file or directory");
+    assert_eq!(
+        error.to_string(),
+        "cannot start /no/such/program: No such file or directory"
+    );
     assert_eq!(*outcome, Err(Errno::ENOENT));
     let next = children.spawn(shell("exit 1"));
     assert_ne!(next, child, "an id is never used again");
@@ -183,10 +209,18 @@ fn messages_and_handles_go_both_ways() {
     children.send(child, &json!("behind it"));
     let events = wait(&mut children, |all| all.len() == 4);
     let words: Vec<String> = events.iter().map(|event| told(event).1).collect();
-    let expected = ["spawn", "acked", r#"message {"with":"a handle"}"#, r#"message "behind it""#];
+    let expected = [
+        "spawn",
+        "acked",
+        r#"message {"with":"a handle"}"#,
+        r#"message "behind it""#,
+    ];
     assert_eq!(words, expected);
     children.disconnect(child);
-    assert_eq!(life(&mut children), ["disconnect", "exit Exited(0)", "close Ok(Exited(0))"]);
+    assert_eq!(
+        life(&mut children),
+        ["disconnect", "exit Exited(0)", "close Ok(Exited(0))"]
+    );
 }
 
 fn udp() -> std::net::UdpSocket {

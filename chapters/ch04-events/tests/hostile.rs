@@ -8,14 +8,17 @@ use std::{
     os::fd::{AsRawFd, RawFd},
 };
 
-use common::{DISCONNECT, LONG, SPAWN, assert_events, bash, exited, masked, message, watch};
+use common::{
+    DISCONNECT, LONG, SPAWN, assert_events, bash, exited, masked, message, watch,
+};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use testkit::{Output, Program, fds};
 
 /// The codes of the error events among the lines, and every line that is none.
 fn errors(output: &Output) -> (Vec<String>, Vec<String>) {
-    let (errors, others): (Vec<_>, Vec<_>) =
-        masked(&output.stdout).into_iter().partition(|line| line.contains("\"error\""));
+    let (errors, others): (Vec<_>, Vec<_>) = masked(&output.stdout)
+        .into_iter()
+        .partition(|line| line.contains("\"error\""));
     let code = |line: String| line.split('"').nth(7).unwrap_or_default().to_owned();
     (errors.into_iter().map(code).collect(), others)
 }
@@ -27,16 +30,24 @@ fn garbage_is_an_error_and_the_next_message_comes() {
     let (codes, others) = errors(&output);
     assert_eq!(codes, ["EBADMSG"; 4], "{}", output.stdout);
     let [exit, close] = exited(0);
-    assert_eq!(others, [SPAWN, &message("1"), &message("2"), DISCONNECT, &exit, &close]);
+    assert_eq!(
+        others,
+        [SPAWN, &message("1"), &message("2"), DISCONNECT, &exit, &close]
+    );
 }
 
 #[test]
 fn half_a_line_and_the_end_is_an_error() {
-    let output = watch(&[], bash("say 1; printf '{\"half\":' >&$fd; exit 2")).output();
+    let output =
+        watch(&[], bash("say 1; printf '{\"half\":' >&$fd; exit 2")).output();
     let text = "the channel ended in the middle of a line";
-    let error = format!(r#"{{"event":"error","code":"EBADMSG","message":"{text}"}}"#);
+    let error =
+        format!(r#"{{"event":"error","code":"EBADMSG","message":"{text}"}}"#);
     let [exit, close] = exited(2);
-    assert_events(&output, [SPAWN, &message("1"), &error, DISCONNECT, &exit, &close]);
+    assert_events(
+        &output,
+        [SPAWN, &message("1"), &error, DISCONNECT, &exit, &close],
+    );
 }
 
 #[test]
@@ -45,10 +56,13 @@ fn a_line_without_end_is_an_error_and_is_not_kept() {
     let running = watch(&[], bash(script)).start();
     running.wait_for_line(DISCONNECT);
     let text = "a line on the channel is longer than 16 MiB";
-    let error = format!(r#"{{"event":"error","code":"EMSGSIZE","message":"{text}"}}"#);
+    let error =
+        format!(r#"{{"event":"error","code":"EMSGSIZE","message":"{text}"}}"#);
     assert_eq!(masked(&running.stdout()), [SPAWN, &error, DISCONNECT]);
-    let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).expect("it runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux");
+    let status = fs::read_to_string(format!("/proc/{}/status", running.pid()))
+        .expect("it runs");
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux");
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
     assert!(peak < 120_000, "it has used {peak} kB for a line of 16 MiB");
 }
@@ -62,7 +76,8 @@ fn a_flood_arrives_whole_and_in_order() {
     expected.extend([DISCONNECT.to_owned(), exit, close]);
     let seen = masked(&output.stdout);
     // Not assert_eq: it would print all of them.
-    let wrong = seen.iter().zip(&expected).find(|(seen, expected)| seen != expected);
+    let wrong =
+        seen.iter().zip(&expected).find(|(seen, expected)| seen != expected);
     assert_eq!(wrong, None, "the first that is not as it was sent");
     assert_eq!(seen.len(), expected.len());
 }
@@ -70,7 +85,8 @@ fn a_flood_arrives_whole_and_in_order() {
 #[test]
 fn a_handle_message_without_its_descriptor_is_an_error() {
     let handle = r#"{"cmd":"NODE_HANDLE","type":"net.Socket","msg":1}"#;
-    let script = format!("say '{handle}'; read -r nack <&$fd; say \"$nack\"; say 2; exit 3");
+    let script =
+        format!("say '{handle}'; read -r nack <&$fd; say \"$nack\"; say 2; exit 3");
     let output = watch(&[], bash(&script)).output();
     let (codes, others) = errors(&output);
     assert_eq!(codes.len(), 1, "{}", output.stdout);
@@ -81,14 +97,23 @@ fn a_handle_message_without_its_descriptor_is_an_error() {
 
 #[test]
 fn internal_messages_are_never_shown() {
-    let commands = ["", "_ACK", "_NACK", "_HANDLE_ACK", "_HANDLE_NACK", "_SOCKET_ALL_CLOSED", "_x"];
+    let commands = [
+        "",
+        "_ACK",
+        "_NACK",
+        "_HANDLE_ACK",
+        "_HANDLE_NACK",
+        "_SOCKET_ALL_CLOSED",
+        "_x",
+    ];
     let mut script = String::new();
     for cmd in commands.into_iter().filter(|cmd| !cmd.is_empty()) {
         script += &format!("say '{{\"cmd\":\"NODE{cmd}\",\"key\":\"k\"}}';");
     }
     script += "say '{\"cmd\":\"NODE\"}'; say '{\"cmd\":[\"NODE_\"]}'";
     let output = watch(&[], bash(&script)).output();
-    let (shown, also) = (message("{\"cmd\":\"NODE\"}"), message("{\"cmd\":[\"NODE_\"]}"));
+    let (shown, also) =
+        (message("{\"cmd\":\"NODE\"}"), message("{\"cmd\":[\"NODE_\"]}"));
     let [exit, close] = exited(0);
     assert_events(&output, [SPAWN, &shown, &also, DISCONNECT, &exit, &close]);
 }
@@ -105,21 +130,33 @@ fn sends_descriptors_for_nothing() {
         let rights = [ControlMessage::ScmRights(&numbers)];
         let bytes = [IoSlice::new(b"1\n")];
         let flags = MsgFlags::empty();
-        sendmsg::<()>(channel, &bytes, &rights, flags, None).expect("the parent reads");
+        sendmsg::<()>(channel, &bytes, &rights, flags, None)
+            .expect("the parent reads");
     }
-    sendmsg::<()>(channel, &[IoSlice::new(b"\"done\"\n")], &[], MsgFlags::empty(), None)
-        .expect("the parent reads");
+    sendmsg::<()>(
+        channel,
+        &[IoSlice::new(b"\"done\"\n")],
+        &[],
+        MsgFlags::empty(),
+        None,
+    )
+    .expect("the parent reads");
     std::thread::sleep(LONG * 4);
 }
 
 #[test]
 fn descriptors_that_were_sent_for_nothing_do_not_pile_up() {
     let this = env::current_exe().expect("this program").display().to_string();
-    let child = ["--exact", "sends_descriptors_for_nothing", "--ignored", "--nocapture"];
+    let child =
+        ["--exact", "sends_descriptors_for_nothing", "--ignored", "--nocapture"];
     let program: Program = watch(&[], [&*this].into_iter().chain(child));
     let running = program.start();
     running.wait_for_line(&message("\"done\""));
-    assert_eq!(running.stdout().matches("\"message\":1}").count(), 2000, "all have arrived");
+    assert_eq!(
+        running.stdout().matches("\"message\":1}").count(),
+        2000,
+        "all have arrived"
+    );
     let held = fds(running.pid());
     assert!(held.len() < 32, "it holds {} descriptors: {held:?}", held.len());
 }

@@ -24,8 +24,15 @@ fn a_fork_that_is_refused_is_an_event() {
     let as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
     let root = fs::metadata("/proc/self").expect("Linux").uid() == 0;
     let words = if root {
-        if !Program::new("sh").args(["-c", "command -v setpriv"]).output().status.success() {
-            eprintln!("skipped: root is not bound by this limit, and there is no setpriv");
+        if !Program::new("sh")
+            .args(["-c", "command -v setpriv"])
+            .output()
+            .status
+            .success()
+        {
+            eprintln!(
+                "skipped: root is not bound by this limit, and there is no setpriv"
+            );
             return;
         }
         [&as_nobody[..], &limited].concat()
@@ -35,8 +42,8 @@ fn a_fork_that_is_refused_is_an_event() {
     let output = Program::new(words[0]).args(&words[1..]).arg(&program).output();
     let [_, close] = exited(-11);
     let lines: Vec<&str> = output.stdout.lines().collect();
-    assert!(
-        lines[0].starts_with(r#"{"event":"error","code":"EAGAIN","message":"cannot start true"#)
-    );
+    assert!(lines[0].starts_with(
+        r#"{"event":"error","code":"EAGAIN","message":"cannot start true"#
+    ));
     assert_eq!(lines[1..], [DISCONNECT, &close], "{}", output.stderr);
 }

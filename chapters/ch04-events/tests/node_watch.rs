@@ -5,18 +5,28 @@ mod common;
 use std::path::Path;
 
 use common::{
-    LEAVES_ITS_OUTPUT, LEAVES_THE_CHANNEL, LONG, bash, events_with_a_grandchild, masked, watch,
+    LEAVES_ITS_OUTPUT, LEAVES_THE_CHANNEL, LONG, bash, events_with_a_grandchild,
+    masked, watch,
 };
 use testkit::{Program, node, node_program, temp_dir};
 
 /// Runs `child` under both, with the same plan: what `watch` prints, and what Node prints.
 #[track_caller]
-fn both(node: &Path, flags: &[&str], plan: &str, child: &[String]) -> (Vec<String>, Vec<String>) {
+fn both(
+    node: &Path,
+    flags: &[&str],
+    plan: &str,
+    child: &[String],
+) -> (Vec<String>, Vec<String>) {
     let script = node_program(include_str!("node/watch.js"));
-    let by_node = Program::new(node).arg(&script).arg(plan).args(child).limit(LONG).output();
+    let by_node =
+        Program::new(node).arg(&script).arg(plan).args(child).limit(LONG).output();
     assert!(by_node.status.success(), "{}", by_node.stderr);
     let ours = watch(flags, child).limit(LONG).output();
-    assert_eq!(ours.stderr, by_node.stderr, "{child:?}: what the child has printed");
+    assert_eq!(
+        ours.stderr, by_node.stderr,
+        "{child:?}: what the child has printed"
+    );
     (lines(&ours.stdout), lines(&by_node.stdout))
 }
 
@@ -37,11 +47,14 @@ fn same(node: &Path, flags: &[&str], plan: &str, child: &[String]) {
     // Not assert_eq: some of these lines are a mebibyte long.
     if ours != by_node {
         let clip = |lines: &[String]| {
-            let short = lines.iter().map(|it| it.chars().take(300).collect::<String>());
+            let short =
+                lines.iter().map(|it| it.chars().take(300).collect::<String>());
             short.collect::<Vec<_>>().join("\n")
         };
         let (ours, node) = (clip(&ours), clip(&by_node));
-        panic!("{flags:?} {child:?}\n--- watch says\n{ours}\n--- Node says\n{node}");
+        panic!(
+            "{flags:?} {child:?}\n--- watch says\n{ours}\n--- Node says\n{node}"
+        );
     }
 }
 
@@ -59,13 +72,28 @@ fn script(node: &Path, script: &str) -> [String; 3] {
 #[test]
 fn children_that_end_by_themselves() {
     with_node(|node| {
-        same(node, &[], "{}", &script(node, "process.send('hi'); process.disconnect()"));
+        same(
+            node,
+            &[],
+            "{}",
+            &script(node, "process.send('hi'); process.disconnect()"),
+        );
         same(node, &[], "{}", &script(node, "process.exit(7)"));
-        same(node, &[], "{}", &script(node, "process.kill(process.pid); setInterval(()=>{}, 9)"));
+        same(
+            node,
+            &[],
+            "{}",
+            &script(node, "process.kill(process.pid); setInterval(()=>{}, 9)"),
+        );
         same(node, &[], "{}", &bash("exit 3"));
         same(node, &[], "{}", &bash("kill -KILL $$"));
         same(node, &[], "{}", &bash("eval \"exec $fd>&-\"; exit 4"));
-        same(node, &[], "{}", &bash("say '{\"a\":[1,2]}'; say null; say '\"x\"'; exit 9"));
+        same(
+            node,
+            &[],
+            "{}",
+            &bash("say '{\"a\":[1,2]}'; say null; say '\"x\"'; exit 9"),
+        );
     });
 }
 
@@ -73,8 +101,14 @@ fn children_that_end_by_themselves() {
 fn children_that_are_killed() {
     with_node(|node| {
         let waits = "process.send('ready'); process.on('message', () => {})";
-        let traps = format!("process.on('SIGTERM', () => process.exit(1)); {waits}");
-        same(node, &["--kill", "TERM"], r#"{"kill":"SIGTERM"}"#, &script(node, &traps));
+        let traps =
+            format!("process.on('SIGTERM', () => process.exit(1)); {waits}");
+        same(
+            node,
+            &["--kill", "TERM"],
+            r#"{"kill":"SIGTERM"}"#,
+            &script(node, &traps),
+        );
         for signal in ["SIGTERM", "SIGKILL"] {
             let plan = format!(r#"{{"kill":"{signal}"}}"#);
             same(node, &["--kill", signal], &plan, &script(node, waits));
@@ -101,9 +135,14 @@ fn channels_that_the_parent_closes() {
     with_node(|node| {
         let leaves = "process.on('disconnect', () => process.exit(3)); process.send('ready')";
         let at_once = (&["--disconnect"][..], r#"{"disconnect":true}"#);
-        let later = (&["--disconnect", "--after", "50"][..], r#"{"disconnect":true,"after":50}"#);
-        let kill_too =
-            (&["--disconnect", "--kill", "TERM"][..], r#"{"disconnect":true,"kill":"SIGTERM"}"#);
+        let later = (
+            &["--disconnect", "--after", "50"][..],
+            r#"{"disconnect":true,"after":50}"#,
+        );
+        let kill_too = (
+            &["--disconnect", "--kill", "TERM"][..],
+            r#"{"disconnect":true,"kill":"SIGTERM"}"#,
+        );
         for ((flags, plan), child) in [
             (at_once, script(node, leaves)),
             (later, bash("read -r x <&$fd; exit 4")),
@@ -124,12 +163,17 @@ fn grandchildren_that_keep_the_channel_or_the_output() {
     with_node(|node| {
         let script = node_program(include_str!("node/watch.js"));
         for child in [LEAVES_ITS_OUTPUT, LEAVES_THE_CHANNEL] {
-            let by_node = Program::new(node).arg(&script).arg("{}").args(bash(child));
+            let by_node =
+                Program::new(node).arg(&script).arg("{}").args(bash(child));
             let mut by_node = events_with_a_grandchild(by_node);
             if child == LEAVES_THE_CHANNEL {
                 by_node.swap(2, 3);
             }
-            assert_eq!(events_with_a_grandchild(watch(&[], bash(child))), by_node, "{child}");
+            assert_eq!(
+                events_with_a_grandchild(watch(&[], bash(child))),
+                by_node,
+                "{child}"
+            );
         }
     });
 }
@@ -137,7 +181,12 @@ fn grandchildren_that_keep_the_channel_or_the_output() {
 #[test]
 fn children_that_print() {
     with_node(|node| {
-        same(node, &[], "{}", &bash("head -c 300000 /dev/zero | tr '\\0' x; exit 2"));
+        same(
+            node,
+            &[],
+            "{}",
+            &bash("head -c 300000 /dev/zero | tr '\\0' x; exit 2"),
+        );
         same(node, &[], "{}", &bash("echo this is an error >&2; say 1"));
     });
 }

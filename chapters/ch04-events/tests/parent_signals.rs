@@ -4,7 +4,9 @@ mod common;
 
 use std::{os::unix::process::ExitStatusExt, time::Duration};
 
-use common::{DISCONNECT, LONG, SPAWN, bash, killed, masked, message, program, watch};
+use common::{
+    DISCONNECT, LONG, SPAWN, bash, killed, masked, message, program, watch,
+};
 use testkit::{Running, Signal, assert_all_gone, cpu_time, zombies_of};
 
 const SOON: Duration = Duration::from_secs(2);
@@ -34,13 +36,18 @@ fn a_signal_to_watch_goes_to_its_child_and_watch_follows() {
 
 #[test]
 fn a_second_signal_ends_watch_at_once_whatever_its_child_does() {
-    let running =
-        ready("trap 'say \"\\\"no\\\"\"' TERM INT; say '\"ready\"'; while :; do sleep 0.01; done");
+    let running = ready(
+        "trap 'say \"\\\"no\\\"\"' TERM INT; say '\"ready\"'; while :; do sleep 0.01; done",
+    );
     let family = running.family();
     running.signal(Signal::SIGTERM);
     running.wait_for_line(&message("\"no\""));
     running.signal(Signal::SIGINT);
-    assert_eq!(running.wait(SOON).code(), Some(1), "the child was killed, not ended");
+    assert_eq!(
+        running.wait(SOON).code(),
+        Some(1),
+        "the child was killed, not ended"
+    );
     assert_all_gone(&family, None, SOON);
 }
 
@@ -55,8 +62,9 @@ fn a_watch_that_is_killed_leaves_nothing() {
 
 #[test]
 fn stray_signals_mean_nothing() {
-    let running =
-        ready("say '\"ready\"'; while read -r -t 0.01 x <&$fd; [ $? -gt 128 ]; do :; done");
+    let running = ready(
+        "say '\"ready\"'; while read -r -t 0.01 x <&$fd; [ $? -gt 128 ]; do :; done",
+    );
     for _ in 0..200 {
         running.signal(Signal::SIGCHLD);
         running.signal(Signal::SIGCONT);

@@ -11,7 +11,9 @@ use ch04_events::SignalPipe;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction},
+    sys::signal::{
+        SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction,
+    },
 };
 
 const PAIR: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGUSR2];
@@ -46,7 +48,12 @@ fn each_signal_is_told_once() {
     let _turn = turn();
     let mut pipe = SignalPipe::new(&PAIR).expect("the only one");
     assert!(!readable(&pipe) && pipe.take().is_empty(), "nothing has happened");
-    raise_all(&[Signal::SIGUSR2, Signal::SIGUSR1, Signal::SIGUSR1, Signal::SIGUSR2]);
+    raise_all(&[
+        Signal::SIGUSR2,
+        Signal::SIGUSR1,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+    ]);
     assert!(readable(&pipe), "poll(2) must see it");
     assert_eq!(pipe.take(), PAIR);
     assert!(!readable(&pipe) && pipe.take().is_empty(), "it was taken");
@@ -93,7 +100,8 @@ fn a_process_has_one_at_a_time() {
 fn a_signal_that_cannot_be_caught_is_refused() {
     let _turn = turn();
     for signal in [Signal::SIGKILL, Signal::SIGSTOP] {
-        let error = SignalPipe::new(&[Signal::SIGUSR1, signal]).expect_err("it cannot be");
+        let error =
+            SignalPipe::new(&[Signal::SIGUSR1, signal]).expect_err("it cannot be");
         assert_eq!(error.raw_os_error(), Some(Errno::EINVAL as i32));
     }
     assert!(

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{LONG, masked, program};
-use testkit::{Output, Signal, assert_all_gone, eventually, node, node_program, try_eventually};
+use testkit::{
+    Output, Signal, assert_all_gone, eventually, node, node_program, try_eventually,
+};
 
 const TOUR: &str = r#"1. A child says something and ends
    spawn       pid PID
@@ -83,7 +85,8 @@ fn node_children_make_the_same_tour() {
 fn a_signal_in_the_middle_ends_the_tour_and_its_child() {
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
         // What to do is the last argument; this child only waits.
-        let tour = program().args(["--exec", "bash", "-c", "sleep 1000; exit"]).start();
+        let tour =
+            program().args(["--exec", "bash", "-c", "sleep 1000; exit"]).start();
         tour.wait_for_line("spawn");
         eventually("the child is there", LONG, || tour.family().len() >= 2);
         let family = tour.family();
@@ -92,6 +95,9 @@ fn a_signal_in_the_middle_ends_the_tour_and_its_child() {
         tour.wait_for_stderr(&format!("got {signal}, and so the tour ends here"));
         assert_all_gone(&family[..2], None, LONG);
         // What bash had started itself is not the tour's child, and the kit's to end.
-        assert!(try_eventually(LONG, || tour.children().is_empty().then_some(())).is_some());
+        assert!(
+            try_eventually(LONG, || tour.children().is_empty().then_some(()))
+                .is_some()
+        );
     }
 }

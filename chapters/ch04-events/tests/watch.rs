@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    DISCONNECT, LEAVES_ITS_OUTPUT, LEAVES_THE_CHANNEL, LONG, SPAWN, assert_events, bash,
-    events_with_a_grandchild, exited, killed, masked, message, watch,
+    DISCONNECT, LEAVES_ITS_OUTPUT, LEAVES_THE_CHANNEL, LONG, SPAWN, assert_events,
+    bash, events_with_a_grandchild, exited, killed, masked, message, watch,
 };
 use testkit::{Signal, temp_dir};
 
@@ -28,7 +28,8 @@ fn a_child_that_ends_with_a_code() {
 #[test]
 fn a_child_that_is_killed() {
     for signal in ["SIGTERM", "SIGKILL", "SIGUSR1", "SIGALRM"] {
-        let output = watch(&["--kill", signal], bash("say 1; read -r x <&$fd")).output();
+        let output =
+            watch(&["--kill", signal], bash("say 1; read -r x <&$fd")).output();
         let [exit, close] = killed(signal);
         assert_events(&output, [SPAWN, &message("1"), DISCONNECT, &exit, &close]);
     }
@@ -36,10 +37,14 @@ fn a_child_that_is_killed() {
 
 #[test]
 fn a_child_that_traps_the_signal() {
-    let script = "trap 'exit 1' TERM; say '\"ready\"'; while :; do sleep 0.01; done";
+    let script =
+        "trap 'exit 1' TERM; say '\"ready\"'; while :; do sleep 0.01; done";
     let output = watch(&["--kill", "SIGTERM"], bash(script)).output();
     let [exit, close] = exited(1);
-    assert_events(&output, [SPAWN, &message("\"ready\""), DISCONNECT, &exit, &close]);
+    assert_events(
+        &output,
+        [SPAWN, &message("\"ready\""), DISCONNECT, &exit, &close],
+    );
 }
 
 #[test]
@@ -58,7 +63,12 @@ fn a_child_that_a_real_time_signal_ends_has_an_exit_too() {
     let output = watch(&[], bash("kill -34 $$; sleep 1000")).output();
     let names = output.json_lines().into_iter().map(|event| event["event"].clone());
     let names: Vec<_> = names.collect();
-    assert_eq!(names, ["spawn", "disconnect", "exit", "close"], "{}", output.stdout);
+    assert_eq!(
+        names,
+        ["spawn", "disconnect", "exit", "close"],
+        "{}",
+        output.stdout
+    );
 }
 
 #[test]
@@ -72,7 +82,8 @@ fn a_program_that_cannot_be_started() {
     ] {
         let output = watch(&[], [&program]).output();
         let message = format!("cannot start {program}: {reason}");
-        let error = format!(r#"{{"event":"error","code":"{code}","message":"{message}"}}"#);
+        let error =
+            format!(r#"{{"event":"error","code":"{code}","message":"{message}"}}"#);
         let [_, close] = exited(number);
         assert_events(&output, [&error, DISCONNECT, &close]);
     }
@@ -115,7 +126,11 @@ fn output_goes_to_standard_error_and_close_waits_for_all_of_it() {
     let output = watch(&[], bash(script)).output();
     let [exit, close] = exited(3);
     assert_events(&output, [SPAWN, DISCONNECT, &exit, &close]);
-    assert_eq!(output.stderr.matches('x').count(), 1_000_000, "all that the child has printed");
+    assert_eq!(
+        output.stderr.matches('x').count(),
+        1_000_000,
+        "all that the child has printed"
+    );
     assert_eq!(output.stderr.matches('y').count(), 1);
 }
 
@@ -125,7 +140,11 @@ fn exit_comes_at_once_and_close_when_a_grandchild_lets_go() {
     let seen = events_with_a_grandchild(watch(&[], bash(LEAVES_ITS_OUTPUT)));
     assert_eq!(seen, [SPAWN, DISCONNECT, &exit, &close]);
     let seen = events_with_a_grandchild(watch(&[], bash(LEAVES_THE_CHANNEL)));
-    assert_eq!(seen, [SPAWN, &exit, DISCONNECT, &close], "disconnect is not guessed");
+    assert_eq!(
+        seen,
+        [SPAWN, &exit, DISCONNECT, &close],
+        "disconnect is not guessed"
+    );
 }
 
 #[test]
@@ -134,12 +153,18 @@ fn a_stopped_child_has_no_event() {
     let running = watch(&[], bash(script)).start();
     running.wait_for_line(&message("1"));
     let child = running.children()[0];
-    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", child.pid)).unwrap_or_default();
+    let stat = || {
+        std::fs::read_to_string(format!("/proc/{}/stat", child.pid))
+            .unwrap_or_default()
+    };
     testkit::eventually("it is stopped", LONG, || stat().contains(") T "));
     assert!(child.signal(Signal::SIGCONT));
     assert!(running.wait(LONG).success());
     running.wait_for_line("close");
     let [exit, close] = exited(6);
     let [one, two] = ["1", "2"].map(message);
-    assert_eq!(masked(&running.stdout()), [SPAWN, &one, &two, DISCONNECT, &exit, &close]);
+    assert_eq!(
+        masked(&running.stdout()),
+        [SPAWN, &one, &two, DISCONNECT, &exit, &close]
+    );
 }

@@ -10,9 +10,13 @@ use testkit::{Program, Signal, node, node_program};
 #[test]
 fn under_a_node_parent_everything_comes_back() {
     let Some(node) = node() else { return };
-    let harness = include_str!("../../ch03-handles/tests/node/parent.js").to_owned();
+    let harness =
+        include_str!("../../ch03-handles/tests/node/parent.js").to_owned();
     let script = node_program(&(harness + include_str!("node/parent_echo.js")));
-    let output = Program::new(node).arg(&script).arg(env!("CARGO_BIN_EXE_ch04-events")).output();
+    let output = Program::new(node)
+        .arg(&script)
+        .arg(env!("CARGO_BIN_EXE_ch04-events"))
+        .output();
     assert!(output.status.success(), "{}", output.stderr);
     assert_eq!((&*output.stdout, &*output.stderr), ("all came back\n", ""));
 }
@@ -22,7 +26,9 @@ fn garbage_is_complained_of_and_the_next_message_comes_back() {
     let (program, channel) = program().args(["worker", "somebody"]).channel();
     let worker = program.start();
     channel.set_read_timeout(Some(LONG)).expect("a time-out");
-    (&channel).write_all(b"garbage\n{\"cmd\":\"NODE_x\"}\n{\"b\":1,\"a\":2}\n").expect("written");
+    (&channel)
+        .write_all(b"garbage\n{\"cmd\":\"NODE_x\"}\n{\"b\":1,\"a\":2}\n")
+        .expect("written");
     let mut line = String::new();
     BufReader::new(&channel).read_line(&mut line).expect("an answer");
     assert_eq!(line, "{\"b\":1,\"a\":2}\n", "the fields keep their order");

@@ -12,10 +12,20 @@ use crate::{BadRequest, Request};
 ///
 /// # Errors
 /// Those of the response's own reader.
-pub fn print(request: &Request, response: ResponseBox, close: bool) -> io::Result<Vec<u8>> {
+pub fn print(
+    request: &Request,
+    response: ResponseBox,
+    close: bool,
+) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(256);
     let head_only = request.method == Method::Head;
-    response.raw_print(&mut bytes, request.version.clone(), &[], head_only, None)?;
+    response.raw_print(
+        &mut bytes,
+        request.version.clone(),
+        &[],
+        head_only,
+        None,
+    )?;
     // HTTP/1.0 has to be told that the connection stays, 1.1 that it does not.
     if close {
         insert_header(&mut bytes, b"Connection: close\r\n");
@@ -41,7 +51,8 @@ pub(crate) fn print_error(error: BadRequest) -> Vec<u8> {
 // ANCHOR: insert_header
 /// tiny_http ignores `Connection` on a response: it goes in after the first line.
 fn insert_header(bytes: &mut Vec<u8>, header: &[u8]) {
-    let line = bytes.windows(2).position(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
+    let line =
+        bytes.windows(2).position(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
     bytes.splice(line..line, header.iter().copied());
 }
 // ANCHOR_END: insert_header

@@ -168,8 +168,11 @@ impl Connection {
 
     fn read_body(&mut self) -> io::Result<Step> {
         for _ in 0..IN_A_ROW {
-            let State::Body(request, left) = &mut self.state else { return Ok(Step::Wait) };
-            let here = self.input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+            let State::Body(request, left) = &mut self.state else {
+                return Ok(Step::Wait);
+            };
+            let here =
+                self.input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
             self.input.drain(..here);
             *left -= here as u64;
             if *left == 0 {

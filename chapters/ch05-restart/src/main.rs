@@ -34,12 +34,15 @@ Usage: ch05-restart [--addr 127.0.0.1] [--port 1337] [--workers N] [--crash-afte
 
 fn main() -> ExitCode {
     cli::run(USAGE, |mut arguments| {
-        let mut options = Options::new(&["--addr", "--port", "--workers", "--exec"]);
+        let mut options =
+            Options::new(&["--addr", "--port", "--workers", "--exec"]);
         let mut crash_after = 1;
         while let Some(word) = arguments.word()? {
             match &*word {
                 "worker" => return worker(arguments),
-                "--crash-after" => crash_after = arguments.number("--crash-after", 0, u64::MAX)?,
+                "--crash-after" => {
+                    crash_after = arguments.number("--crash-after", 0, u64::MAX)?
+                }
                 other => options.take(other, &mut arguments)?,
             }
         }
@@ -53,7 +56,9 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (mut crash_after, mut name) = (1, None);
     while let Some(word) = arguments.word()? {
         match &*word {
-            "--crash-after" => crash_after = arguments.number("--crash-after", 0, u64::MAX)?,
+            "--crash-after" => {
+                crash_after = arguments.number("--crash-after", 0, u64::MAX)?
+            }
             _ if name.is_none() && !word.starts_with('-') => name = Some(word),
             _ => return Err(unexpected(&word)),
         }
@@ -74,10 +79,15 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn report_panic(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();
-    let message = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message =
+        text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let message = message.unwrap_or("something that is no text");
-    let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
-    cli::complain(format_args!("worker {} panicked{place}: {message}", process::id()));
+    let place =
+        panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    cli::complain(format_args!(
+        "worker {} panicked{place}: {message}",
+        process::id()
+    ));
 }
 
 // ANCHOR: greeter
@@ -90,7 +100,8 @@ struct Greeter {
 impl Handler for Greeter {
     fn handle(&mut self, _request: &Request) -> ResponseBox {
         let text = format!("handled by child, pid is {}\n", process::id());
-        let plain = Header::from_bytes("Content-Type", "text/plain").expect("a valid header");
+        let plain = Header::from_bytes("Content-Type", "text/plain")
+            .expect("a valid header");
         Response::from_string(text).with_header(plain).boxed()
     }
 

@@ -39,7 +39,8 @@ struct Master<'a> {
 /// Runs until a signal asks it to end.
 pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
     // Before anything that a signal could leave half done.
-    let children = Children::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])?;
+    let children =
+        Children::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])?;
     let listener = options.listen()?;
     listener.set_nonblocking(true)?;
     let mut supervisor = Supervisor::new(options.workers);
@@ -57,7 +58,11 @@ pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
         while let Some(input) = master.inputs.pop_front() {
             for action in supervisor.step(Instant::now(), input) {
                 if let Action::Exit { forced } = action {
-                    return Ok(if forced { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+                    return Ok(if forced {
+                        ExitCode::FAILURE
+                    } else {
+                        ExitCode::SUCCESS
+                    });
                 }
                 master.act(action)?;
             }
@@ -103,7 +108,8 @@ impl Master<'_> {
         let id = self.children.spawn(command);
         self.inputs.push_back(Input::Started(id));
         self.starting.insert(id);
-        let (Some(pid), Some(listener)) = (self.children.pid(id), &self.listener) else {
+        let (Some(pid), Some(listener)) = (self.children.pid(id), &self.listener)
+        else {
             return Ok(());
         };
         log(format_args!("worker {pid} started"));
@@ -111,10 +117,17 @@ impl Master<'_> {
             Ok(copy) => {
                 // First: what is sent behind a handle waits until that is acknowledged.
                 self.children.send(id, &json!({"act": "adopts"}));
-                self.children.send_handle(id, Value::from("server"), Handle::TcpListener(copy));
+                self.children.send_handle(
+                    id,
+                    Value::from("server"),
+                    Handle::TcpListener(copy),
+                );
             }
             Err(error) => {
-                complain(format_args!("cannot copy the listener: {}", reason(&error)));
+                complain(format_args!(
+                    "cannot copy the listener: {}",
+                    reason(&error)
+                ));
                 self.children.kill(id, Signal::SIGKILL);
             }
         }
@@ -131,7 +144,9 @@ impl Master<'_> {
                 self.say_of(id, "is ready");
                 self.inputs.push_back(Input::Ready(id));
             }
-            Event::Message(id, received) if received.message["act"] == "suicide" => {
+            Event::Message(id, received)
+                if received.message["act"] == "suicide" =>
+            {
                 self.say_of(id, "drains: it finishes what it has");
                 self.inputs.push_back(Input::Suicide(id));
                 // If all end, there will be no replacement to take those who wait in the backlog.
@@ -140,13 +155,18 @@ impl Master<'_> {
                     self.children.send(id, &json!({"act": answer}));
                 }
             }
-            Event::Message(id, Received { message, handle: Some(Handle::Tcp(stream)), .. })
-                if message["act"] == "adopt" =>
-            {
+            Event::Message(
+                id,
+                Received { message, handle: Some(Handle::Tcp(stream)), .. },
+            ) if message["act"] == "adopt" => {
                 self.adopt(id, stream.into());
             }
-            Event::Message(id, received) => self.say_of(id, format!("says {}", received.message)),
-            Event::Unacknowledged(id, message, fd) if message == "connection" => self.adopt(id, fd),
+            Event::Message(id, received) => {
+                self.say_of(id, format!("says {}", received.message))
+            }
+            Event::Unacknowledged(id, message, fd) if message == "connection" => {
+                self.adopt(id, fd)
+            }
             Event::Exit(id, ended) => {
                 self.say_of(id, ended);
                 self.inputs.push_back(Input::Gone(id));
@@ -162,7 +182,11 @@ impl Master<'_> {
                 self.starting.remove(&id);
             }
             Event::Error(id, error) => {
-                let pid = self.children.pid(id).map(|pid| format!(" {pid}")).unwrap_or_default();
+                let pid = self
+                    .children
+                    .pid(id)
+                    .map(|pid| format!(" {pid}"))
+                    .unwrap_or_default();
                 complain(format_args!("worker{pid}: {error}"));
                 // Without its listener it is of no use.
                 if matches!(error, ChildError::Refused | ChildError::Send(_)) {
@@ -211,7 +235,9 @@ impl Master<'_> {
                 }
                 None => {
                     let mut others = [from].into_iter().chain(supervisor.living());
-                    let Some(other) = others.find(|&id| self.children.connected(id)) else {
+                    let Some(other) =
+                        others.find(|&id| self.children.connected(id))
+                    else {
                         return;
                     };
                     other

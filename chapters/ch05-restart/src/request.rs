@@ -66,8 +66,12 @@ impl Request {
         let mut head = httparse::Request::new(&mut headers);
         let length = match head.parse(bytes) {
             Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => length,
-            Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => return Ok(None),
-            Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(BadRequest::TooLarge),
+            Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => {
+                return Ok(None);
+            }
+            Ok(_) | Err(httparse::Error::TooManyHeaders) => {
+                return Err(BadRequest::TooLarge);
+            }
             Err(_) => return Err(BadRequest::Malformed),
         };
         let method = head.method.and_then(|method| method.parse().ok());
@@ -86,9 +90,15 @@ impl Request {
 /// HTTP/1.1 keeps the connection unless told to close it; HTTP/1.0 closes it unless told to keep it
 /// (RFC 9112, 9.3).
 fn keep_alive(headers: &[httparse::Header<'_>], minor: u8) -> bool {
-    let says =
-        |option| tokens(headers, "Connection").any(|token| token.eq_ignore_ascii_case(option));
-    if minor == 0 { says(b"keep-alive") && !says(b"close") } else { !says(b"close") }
+    let says = |option| {
+        tokens(headers, "Connection")
+            .any(|token| token.eq_ignore_ascii_case(option))
+    };
+    if minor == 0 {
+        says(b"keep-alive") && !says(b"close")
+    } else {
+        !says(b"close")
+    }
 }
 
 /// How the body is delimited (RFC 9112, 6.3). A request that says so in two ways is refused: to
@@ -106,7 +116,9 @@ fn body(headers: &[httparse::Header<'_>]) -> Result<Body, BadRequest> {
     let chunked = tokens(headers, "Transfer-Encoding").next().is_some();
     match length {
         Some(_) if chunked => Err(BadRequest::Malformed),
-        _ if chunked || tokens(headers, "Expect").next().is_some() => Ok(Body::Unread),
+        _ if chunked || tokens(headers, "Expect").next().is_some() => {
+            Ok(Body::Unread)
+        }
         length => Ok(Body::Length(length.unwrap_or(0))),
     }
 }
@@ -116,6 +128,9 @@ fn tokens<'h>(
     headers: &'h [httparse::Header<'h>],
     name: &'h str,
 ) -> impl Iterator<Item = &'h [u8]> {
-    let named = headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-    named.flat_map(|header| header.value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
+    let named =
+        headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+    named
+        .flat_map(|header| header.value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
 }

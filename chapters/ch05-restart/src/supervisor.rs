@@ -121,7 +121,9 @@ impl Supervisor {
     }
 
     fn got_ready(&mut self, now: Instant, id: Id, actions: &mut Vec<Action>) {
-        let Some(state @ State::Starting { .. }) = self.workers.get_mut(&id) else { return };
+        let Some(state @ State::Starting { .. }) = self.workers.get_mut(&id) else {
+            return;
+        };
         self.pause = Duration::ZERO;
         self.retry = None;
         *state = State::Ready;
@@ -200,8 +202,13 @@ impl Supervisor {
 
     /// Ends workers that take too long to start or to drain.
     fn enforce_limits(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let overdue = |state: &State| state.limit().is_some_and(|limit| limit <= now);
-        let ids = self.workers.iter().filter(|(_, state)| overdue(state)).map(|(&id, _)| id);
+        let overdue =
+            |state: &State| state.limit().is_some_and(|limit| limit <= now);
+        let ids = self
+            .workers
+            .iter()
+            .filter(|(_, state)| overdue(state))
+            .map(|(&id, _)| id);
         for id in ids.collect::<Vec<_>>() {
             let starting = matches!(self.workers[&id], State::Starting { .. });
             if starting && self.stopping.is_some() {
@@ -219,12 +226,18 @@ impl Supervisor {
 
     /// The workers that have not ended, and are not about to.
     pub fn living(&self) -> impl Iterator<Item = Id> {
-        self.workers.iter().filter(|(_, state)| **state != State::Killed).map(|(&id, _)| id)
+        self.workers
+            .iter()
+            .filter(|(_, state)| **state != State::Killed)
+            .map(|(&id, _)| id)
     }
 
     /// The workers that serve.
     pub fn ready(&self) -> impl Iterator<Item = Id> {
-        self.workers.iter().filter(|(_, state)| **state == State::Ready).map(|(&id, _)| id)
+        self.workers
+            .iter()
+            .filter(|(_, state)| **state == State::Ready)
+            .map(|(&id, _)| id)
     }
 
     /// How many will serve soon.

@@ -76,7 +76,11 @@ struct Found {
 
 impl<H: Handler> Worker<H> {
     /// A worker that gets its listener through `channel`, and SIGTERM through `signals`.
-    pub fn new(handler: H, channel: HandleChannel, signals: SignalPipe) -> Worker<H> {
+    pub fn new(
+        handler: H,
+        channel: HandleChannel,
+        signals: SignalPipe,
+    ) -> Worker<H> {
         Worker {
             handler,
             signals,
@@ -115,8 +119,11 @@ impl<H: Handler> Worker<H> {
     // ANCHOR: wait
     /// Waits until there is something to do.
     fn wait(&mut self) -> io::Result<Found> {
-        let mut polled: Vec<PollFd> =
-            self.connections.iter().map(|it| PollFd::new(it.as_fd(), it.interest())).collect();
+        let mut polled: Vec<PollFd> = self
+            .connections
+            .iter()
+            .map(|it| PollFd::new(it.as_fd(), it.interest()))
+            .collect();
         polled.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
         if let Some(channel) = &self.channel {
             polled.push(PollFd::new(channel.as_fd(), channel.interest()));
@@ -127,21 +134,30 @@ impl<H: Handler> Worker<H> {
             polled.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN));
         }
         let at_once = self.connections.iter().any(|it| it.more);
-        let until = if at_once { Some(Instant::now()) } else { self.next_deadline() };
+        let until =
+            if at_once { Some(Instant::now()) } else { self.next_deadline() };
         match poll(&mut polled, poll_until(until)) {
             // A signal: the pipe tells which, at the next turn.
             Err(Errno::EINTR) => {}
             result => drop(result?),
         }
-        let ready: Vec<bool> = polled.iter().map(|it| it.any().unwrap_or(true)).collect();
-        let listener = listens && self.listener.is_some() && ready.last() == Some(&true);
-        Ok(Found { connections: ready[..self.connections.len()].to_vec(), listener })
+        let ready: Vec<bool> =
+            polled.iter().map(|it| it.any().unwrap_or(true)).collect();
+        let listener =
+            listens && self.listener.is_some() && ready.last() == Some(&true);
+        Ok(Found {
+            connections: ready[..self.connections.len()].to_vec(),
+            listener,
+        })
     }
     // ANCHOR_END: wait
 
     fn next_deadline(&self) -> Option<Instant> {
         let connections = self.connections.iter().map(|it| it.deadline);
-        connections.chain(self.accept_from).chain(self.drain.as_ref().map(|it| it.until)).min()
+        connections
+            .chain(self.accept_from)
+            .chain(self.drain.as_ref().map(|it| it.until))
+            .min()
     }
 
     fn accepts(&self) -> bool {
@@ -167,13 +183,21 @@ impl<H: Handler> Worker<H> {
     /// `None`, where nobody waits.
     fn accept(&mut self) -> Option<Connection> {
         loop {
-            match self.listener.as_ref()?.accept().and_then(|(stream, _)| Connection::new(stream)) {
+            match self
+                .listener
+                .as_ref()?
+                .accept()
+                .and_then(|(stream, _)| Connection::new(stream))
+            {
                 Ok(connection) => return Some(connection),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
                 // This client is gone again (accept(2)). The next one may be there.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    complain(format_args!("cannot accept a connection: {}", reason(&error)));
+                    complain(format_args!(
+                        "cannot accept a connection: {}",
+                        reason(&error)
+                    ));
                     self.accept_from = Some(Instant::now() + ACCEPT_PAUSE);
                     return None;
                 }
@@ -194,7 +218,11 @@ impl<H: Handler> Worker<H> {
             }
             let mut connection = self.connections.swap_remove(index);
             connection.more = false;
-            let open = if ready { self.go_on(&mut connection) } else { connection.time_is_up() };
+            let open = if ready {
+                self.go_on(&mut connection)
+            } else {
+                connection.time_is_up()
+            };
             if open {
                 self.connections.push(connection);
             }
@@ -209,7 +237,9 @@ impl<H: Handler> Worker<H> {
             match connection.step() {
                 Step::Answer(request) => self.answer(connection, &request),
                 Step::Answered => {
-                    if catch_unwind(AssertUnwindSafe(|| self.handler.answered())).is_err() {
+                    if catch_unwind(AssertUnwindSafe(|| self.handler.answered()))
+                        .is_err()
+                    {
                         self.start_draining(Why::Panicked);
                     }
                 }
@@ -224,13 +254,15 @@ impl<H: Handler> Worker<H> {
 
     // ANCHOR: answer
     fn answer(&mut self, connection: &mut Connection, request: &Request) {
-        let handled = catch_unwind(AssertUnwindSafe(|| self.handler.handle(request)));
+        let handled =
+            catch_unwind(AssertUnwindSafe(|| self.handler.handle(request)));
         let response = handled.unwrap_or_else(|_| self.panicked());
         // A draining worker closes its connections, but first answers what their clients have sent.
         let rid = self.drain.is_some() && !connection.has_sent_more();
         let last = rid || !request.keep_alive || request.body == Body::Unread;
         // The response may read its text from anywhere, and panic there.
-        let printed = catch_unwind(AssertUnwindSafe(|| print(request, response, last)));
+        let printed =
+            catch_unwind(AssertUnwindSafe(|| print(request, response, last)));
         match printed.unwrap_or_else(|_| print(request, self.panicked(), last)) {
             Ok(bytes) => connection.answer(bytes, last),
             Err(error) => {

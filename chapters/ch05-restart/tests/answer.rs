@@ -15,14 +15,18 @@ fn printed(head: &str, close: bool) -> (String, String) {
 
 fn split(bytes: Vec<u8>) -> (String, String) {
     let text = String::from_utf8(bytes).expect("text");
-    let (head, body) = text.split_once("\r\n\r\n").expect("an empty line behind the head");
+    let (head, body) =
+        text.split_once("\r\n\r\n").expect("an empty line behind the head");
     (head.to_owned(), body.to_owned())
 }
 
 /// The values of all headers with that name.
 fn headers<'h>(head: &'h str, name: &str) -> Vec<&'h str> {
     let lines = head.lines().skip(1).filter_map(|line| line.split_once(": "));
-    lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+    lines
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .collect()
 }
 
 #[test]
@@ -50,15 +54,24 @@ fn each_version_is_told_only_what_it_does_not_expect() {
     ] {
         let (head, _) = printed(&format!("GET / HTTP/{version}\r\n\r\n"), close);
         assert!(head.starts_with(&format!("HTTP/{version} 200 ")), "{head}");
-        assert_eq!(headers(&head, "Connection").first().copied(), connection, "{head}");
-        assert_eq!(headers(&head, "Connection").len(), usize::from(connection.is_some()), "{head}");
+        assert_eq!(
+            headers(&head, "Connection").first().copied(),
+            connection,
+            "{head}"
+        );
+        assert_eq!(
+            headers(&head, "Connection").len(),
+            usize::from(connection.is_some()),
+            "{head}"
+        );
     }
 }
 
 #[test]
 fn other_answers_are_printed_as_well() {
     let empty = Response::from_string("").with_status_code(StatusCode(204)).boxed();
-    let bytes = print(&request("GET / HTTP/1.1\r\n\r\n"), empty, true).expect("an answer");
+    let bytes =
+        print(&request("GET / HTTP/1.1\r\n\r\n"), empty, true).expect("an answer");
     let (head, body) = split(bytes);
     assert!(head.starts_with("HTTP/1.1 204 "), "{head}");
     assert_eq!(headers(&head, "Connection"), ["close"], "{head}");
@@ -70,7 +83,8 @@ fn other_answers_are_printed_as_well() {
 fn a_long_answer_to_an_old_client_comes_without_chunks() {
     let long = "x".repeat(100_000);
     let response = Response::from_string(long.clone()).boxed();
-    let bytes = print(&request("GET / HTTP/1.0\r\n\r\n"), response, true).expect("an answer");
+    let bytes = print(&request("GET / HTTP/1.0\r\n\r\n"), response, true)
+        .expect("an answer");
     let (head, body) = split(bytes);
     assert_eq!(headers(&head, "Transfer-Encoding"), [""; 0], "{head}");
     assert_eq!(headers(&head, "Content-Length"), ["100000"], "{head}");

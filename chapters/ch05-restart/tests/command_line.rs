@@ -26,7 +26,10 @@ fn a_wrong_command_line_shows_the_usage_and_exits_with_2() {
         let output = program().args(arguments).output();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
         assert!(output.stderr.contains(told), "{arguments:?}: {output:?}");
-        assert!(output.stderr.contains("Usage: ch05-restart"), "{arguments:?}: {output:?}");
+        assert!(
+            output.stderr.contains("Usage: ch05-restart"),
+            "{arguments:?}: {output:?}"
+        );
         assert_eq!(output.stdout, "", "{arguments:?}");
     }
 }
@@ -46,7 +49,11 @@ fn help_is_no_error() {
 fn fails(program: Program, told: &str) {
     let output = program.output();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(output.stderr.lines().count(), 1, "one line says it all: {output:?}");
+    assert_eq!(
+        output.stderr.lines().count(),
+        1,
+        "one line says it all: {output:?}"
+    );
     assert!(output.stderr.contains(told), "wanted {told:?}: {output:?}");
 }
 
@@ -56,13 +63,19 @@ fn a_port_that_is_taken_is_told_and_nobody_is_started() {
     let port = taken.local_addr().expect("its address").port().to_string();
     let told = format!("cannot listen on 127.0.0.1:{port}: Address already in use");
     fails(program().args(["--port", &port]), &told);
-    fails(program().args(["--port", "0", "--addr", "192.0.2.1"]), "cannot listen on 192.0.2.1:0");
+    fails(
+        program().args(["--port", "0", "--addr", "192.0.2.1"]),
+        "cannot listen on 192.0.2.1:0",
+    );
 }
 
 #[test]
 fn a_second_master_cannot_take_the_port_of_the_first() {
     let first = server(1, 1);
-    fails(program().args(["--port", &first.port().to_string()]), "Address already in use");
+    fails(
+        program().args(["--port", &first.port().to_string()]),
+        "Address already in use",
+    );
     http::ask(first.addr()).expect("the first goes on");
 }
 
@@ -74,13 +87,18 @@ fn a_worker_without_a_parent_says_so() {
         fails(worker().env("NODE_CHANNEL_FD", nonsense), "NODE_CHANNEL_FD");
     }
     let (advanced, _parent) = worker().channel();
-    fails(advanced.env("NODE_CHANNEL_SERIALIZATION_MODE", "advanced"), "'advanced'");
+    fails(
+        advanced.env("NODE_CHANNEL_SERIALIZATION_MODE", "advanced"),
+        "'advanced'",
+    );
 }
 
 #[test]
 fn nobody_has_to_read_the_log() {
     let script = "\"$0\" --port 0 --workers 2 2>&1 | head -n 1";
-    let line = Program::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_ch05-restart")]).start();
+    let line = Program::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_ch05-restart")])
+        .start();
     let addr = line.addr();
     for _ in 0..20 {
         http::ask(addr).expect("a server must not die of its log");
@@ -105,8 +123,9 @@ fn by_default_the_first_answer_crashes_a_worker() {
 fn an_ignored_or_blocked_signal_is_heard_all_the_same() {
     // A shell starts jobs in the background so.
     let script = "trap '' INT TERM CHLD; exec \"$0\" --port 0 --workers 2";
-    let server =
-        Program::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_ch05-restart")]).start();
+    let server = Program::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_ch05-restart")])
+        .start();
     wait_until_full(&server, 2);
     http::ask(server.addr()).expect("an answer");
     wait_until_full(&server, 2);

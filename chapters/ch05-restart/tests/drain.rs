@@ -6,7 +6,9 @@ use std::net::Shutdown;
 use std::thread::spawn;
 
 use common::worker::alone;
-use common::{GET, SOON, accepted, answer, only_worker, says_close, server, signal, status};
+use common::{
+    GET, SOON, accepted, answer, only_worker, says_close, server, signal, status,
+};
 use serde_json::json;
 use testkit::http::Client;
 use testkit::{Running, Signal, eventually};
@@ -27,7 +29,10 @@ fn half_a_request_is_answered_when_its_other_half_comes() {
     client.send_raw(b"st: localhost\r\n\r\n").expect("the other half");
     let (response, pid) = answer(&mut client);
     assert_eq!(pid, old, "the worker that had accepted it");
-    assert!(says_close(&response), "no further request can come here: {response:?}");
+    assert!(
+        says_close(&response),
+        "no further request can come here: {response:?}"
+    );
     assert!(client.is_closed_within(SOON));
     server.wait_for_line(&format!("worker {old} exited with code 0"));
 }
@@ -42,7 +47,10 @@ fn an_idle_connection_gets_its_next_request_answered() {
     server.wait_for_line(&format!("worker {old} exited with code 0"));
     client.send_raw(GET).expect("the next request");
     let (second, pid) = answer(&mut client);
-    assert_ne!(pid, old, "the connection has gone to another worker, and the client on with it");
+    assert_ne!(
+        pid, old,
+        "the connection has gone to another worker, and the client on with it"
+    );
     assert!(!says_close(&second), "{second:?}");
 }
 
@@ -53,7 +61,8 @@ fn those_who_wait_in_the_queue_of_a_lone_worker_are_answered() {
     signal(alone.worker.process(), Signal::SIGSTOP);
     let mut clients: Vec<Client> = (0..20)
         .map(|_| {
-            let mut client = Client::connect(alone.addr).expect("the kernel connects us");
+            let mut client =
+                Client::connect(alone.addr).expect("the kernel connects us");
             client.send_raw(GET).expect("to send");
             client
         })
@@ -64,18 +73,23 @@ fn those_who_wait_in_the_queue_of_a_lone_worker_are_answered() {
     signal(alone.worker.process(), Signal::SIGCONT);
     let answers = clients.iter_mut().map(Client::read_response);
     let answered = answers.filter(|answer| answer.is_ok()).count();
-    assert_eq!(answered, 20, "answered, of 20 that had sent a whole request before SIGTERM");
+    assert_eq!(
+        answered, 20,
+        "answered, of 20 that had sent a whole request before SIGTERM"
+    );
     assert!(alone.worker.wait(SOON).success());
 }
 
 #[test]
-fn ten_requests_in_one_write_are_all_answered_though_the_first_crashes_the_worker() {
+fn ten_requests_in_one_write_are_all_answered_though_the_first_crashes_the_worker()
+{
     let server = server(1, 1);
     let mut client = accepted(&server, &GET.repeat(10));
     let mut pids = Vec::new();
     for number in 1..=10 {
         let response = client.read_response();
-        let response = response.unwrap_or_else(|e| panic!("answer {number} of 10 is lost: {e}"));
+        let response = response
+            .unwrap_or_else(|e| panic!("answer {number} of 10 is lost: {e}"));
         pids.push(testkit::pid_in(&response.body));
     }
     pids.dedup();
@@ -88,7 +102,8 @@ fn ten_requests_in_one_write_are_answered_in_order() {
     let mixed = b"GET / HTTP/1.1\r\n\r\nHEAD / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
     let bytes = [mixed.as_slice(), GET, b"\0nonsense\r\n\r\n"].concat();
     let text = testkit::http::raw_exchange(server.addr(), &bytes).expect("answers");
-    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("HTTP/")).collect();
+    let lines: Vec<_> =
+        text.lines().filter(|line| line.starts_with("HTTP/")).collect();
     let (ok, bad) = ("HTTP/1.1 200 OK", "HTTP/1.1 400 Bad Request");
     assert_eq!(lines, [ok, ok, ok, ok, bad], "{text}");
 }
@@ -100,7 +115,10 @@ fn a_panic_ends_the_worker_with_1_and_sigterm_with_0() {
     assert_eq!(panics.last_words(), [json!({"act": "suicide"})], "said once");
     assert_eq!(panics.worker.wait(SOON).code(), Some(1));
     let told = panics.worker.stderr();
-    assert!(told.contains("panicked") && told.lines().count() == 1, "one line tells: {told:?}");
+    assert!(
+        told.contains("panicked") && told.lines().count() == 1,
+        "one line tells: {told:?}"
+    );
 
     let mut asked = alone(1);
     asked.worker.signal(Signal::SIGTERM);
@@ -116,7 +134,9 @@ fn to_be_asked_again_changes_nothing() {
     for _ in 0..5 {
         alone.worker.signal(Signal::SIGTERM);
         // Each of them is heard for itself.
-        eventually("the signal was taken", SOON, || !is_pending(alone.worker.pid()));
+        eventually("the signal was taken", SOON, || {
+            !is_pending(alone.worker.pid())
+        });
     }
     client.send_raw(GET).expect("to send");
     assert!(says_close(&answer(&mut client).0));
@@ -127,7 +147,8 @@ fn to_be_asked_again_changes_nothing() {
 
 /// SIGTERM is 15: the third bit of its hexadecimal digit.
 fn is_pending(pid: i32) -> bool {
-    let masks = ["SigPnd:", "ShdPnd:"].map(|name| status(pid, name).unwrap_or_default());
+    let masks =
+        ["SigPnd:", "ShdPnd:"].map(|name| status(pid, name).unwrap_or_default());
     masks.iter().any(|mask| mask.contains('4'))
 }
 
@@ -153,7 +174,9 @@ fn ctrl_c_is_the_masters_business() {
         alone.worker.signal(Signal::SIGINT);
     }
     for _ in 0..3 {
-        client.get("/").expect("SIGINT reaches the whole group: a worker ignores it");
+        client
+            .get("/")
+            .expect("SIGINT reaches the whole group: a worker ignores it");
     }
     testkit::http::ask(alone.addr).expect("and it goes on accepting");
 }
@@ -176,9 +199,11 @@ fn when_its_parent_is_gone_it_still_answers_within_a_second() {
     client.get("/").expect("an answer");
     client.send_raw(&GET[..10]).expect("half a request");
     let (ours, _) = std::os::unix::net::UnixStream::pair().expect("a pair");
-    alone.channel = ch03_handles::HandleChannel::new(ours).expect("another channel");
+    alone.channel =
+        ch03_handles::HandleChannel::new(ours).expect("another channel");
     let (_, rest) = GET.split_at(10);
-    let asking = spawn(move || client.send_raw(rest).and_then(|()| client.read_response()));
+    let asking =
+        spawn(move || client.send_raw(rest).and_then(|()| client.read_response()));
     let response = asking.join().expect("no panic").expect("an answer");
     assert_eq!(response.status, 200);
     assert_eq!(alone.worker.wait(SOON).code(), Some(0));

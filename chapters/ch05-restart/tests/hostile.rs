@@ -128,10 +128,20 @@ time.sleep(1000)";
     wait_until_full(&server, 2);
     // Every one of them is heard while the worker lives: nothing may lie about unread in between.
     let heard = || server.stdout().matches("drains").count();
-    let all = try_eventually(Duration::from_secs(3), || (heard() == 1000).then_some(()));
-    assert!(all.is_some(), "heard {} of 1000 words; poll(2) tells of no more", heard());
+    let all =
+        try_eventually(Duration::from_secs(3), || (heard() == 1000).then_some(()));
+    assert!(
+        all.is_some(),
+        "heard {} of 1000 words; poll(2) tells of no more",
+        heard()
+    );
     let started = server.stdout().matches(" started").count();
-    assert_eq!(started, 3, "two at first, and one replacement\n{}", server.stderr());
+    assert_eq!(
+        started,
+        3,
+        "two at first, and one replacement\n{}",
+        server.stderr()
+    );
     ends(&server);
 }
 

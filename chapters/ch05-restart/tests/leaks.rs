@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{GET, SOON, WORKER_FDS, answer, closing, connected, keeping, server, wait_until_full};
+use common::{
+    GET, SOON, WORKER_FDS, answer, closing, connected, keeping, server,
+    wait_until_full,
+};
 use testkit::{Running, Signal, cpu_time, eventually, fds, threads};
 
 /// The sockets that a process holds.
@@ -19,7 +22,9 @@ fn sockets(pid: i32) -> BTreeSet<String> {
 #[track_caller]
 fn settle(server: &Running, workers: usize) {
     wait_until_full(server, workers);
-    eventually("the old workers have ended", SOON, || server.children().len() == workers);
+    eventually("the old workers have ended", SOON, || {
+        server.children().len() == workers
+    });
 }
 
 #[test]
@@ -52,13 +57,25 @@ fn a_worker_holds_its_own_and_nothing_of_its_siblings() {
     let server = server(4, 1);
     closing(&server, 4).run_total(100).assert_none_lost();
     settle(&server, 4);
-    let workers: Vec<i32> = server.children().iter().map(|worker| worker.pid).collect();
+    let workers: Vec<i32> =
+        server.children().iter().map(|worker| worker.pid).collect();
     for &worker in &workers {
         let all = fds(worker);
-        assert_eq!(all.len(), WORKER_FDS, "0, 1, 2, channel, listener, signal pipe: {all:?}");
-        for other in workers.iter().copied().chain([server.pid()]).filter(|&it| it != worker) {
-            let shared: Vec<_> = sockets(worker).intersection(&sockets(other)).cloned().collect();
-            assert_eq!(shared.len(), 1, "{worker} and {other} share the listener: {shared:?}");
+        assert_eq!(
+            all.len(),
+            WORKER_FDS,
+            "0, 1, 2, channel, listener, signal pipe: {all:?}"
+        );
+        for other in
+            workers.iter().copied().chain([server.pid()]).filter(|&it| it != worker)
+        {
+            let shared: Vec<_> =
+                sockets(worker).intersection(&sockets(other)).cloned().collect();
+            assert_eq!(
+                shared.len(),
+                1,
+                "{worker} and {other} share the listener: {shared:?}"
+            );
         }
     }
 }
@@ -88,10 +105,17 @@ fn master_and_workers_have_one_thread_each() {
     let server = server(2, 50);
     let load = keeping(&server, 8).start();
     load.wait_for_more(500, SOON);
-    assert_eq!(threads(server.pid()), 1, "fork is safe only in a process with one thread");
+    assert_eq!(
+        threads(server.pid()),
+        1,
+        "fork is safe only in a process with one thread"
+    );
     for worker in server.children() {
         // One that has just ended has none.
-        assert!(threads(worker.pid) <= 1, "a thread for each connection has no bound");
+        assert!(
+            threads(worker.pid) <= 1,
+            "a thread for each connection has no bound"
+        );
     }
     load.stop().assert_none_lost();
 }
@@ -120,10 +144,14 @@ fn an_idle_server_uses_no_cpu() {
 #[track_caller]
 fn assert_idle(server: &Running) {
     let family = server.family();
-    let used = || family.iter().map(|process| cpu_time(process.pid)).sum::<Duration>();
+    let used =
+        || family.iter().map(|process| cpu_time(process.pid)).sum::<Duration>();
     let before = used();
     sleep(Duration::from_secs(1));
     // Those that end meanwhile take their share with them.
     let after = used().saturating_sub(before);
-    assert!(after <= Duration::from_millis(30), "{after:?} of CPU in a second of doing nothing");
+    assert!(
+        after <= Duration::from_millis(30),
+        "{after:?} of CPU in a second of doing nothing"
+    );
 }

@@ -10,7 +10,11 @@ fn of_1000_requests_one_after_another_each_has_a_worker_of_its_own() {
     let server = server(2, 1);
     let report = closing(&server, 1).run_total(1_000);
     report.assert_none_lost();
-    assert_eq!(report.by_pid.len(), 1_000, "each answer crashes its worker\n{report}");
+    assert_eq!(
+        report.by_pid.len(),
+        1_000,
+        "each answer crashes its worker\n{report}"
+    );
     wait_until_full(&server, 2);
 }
 
@@ -31,17 +35,23 @@ fn ab_loses_nothing_either() {
     }
     let server = server(2, 1);
     let url = format!("http://{}/", server.addr());
-    let output = Program::new("ab").args(["-q", "-n", "1000", "-c", "10", &url]).output();
+    let output =
+        Program::new("ab").args(["-q", "-n", "1000", "-c", "10", &url]).output();
     let line = |name: &str| {
-        let line = output.stdout.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        let line = output
+            .stdout
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default();
         line.split_whitespace().last().unwrap_or_default().to_owned()
     };
     assert_eq!(line("Complete requests"), "1000", "{output:?}");
     // To ab, an answer of another length than the first is a failure: pids differ in theirs.
     assert_eq!(line("Non-2xx responses"), "", "{output:?}");
     let reasons = output.stdout.lines().find(|line| line.contains("Exceptions: "));
-    let clean = reasons
-        .is_none_or(|it| it.contains("Connect: 0, Receive: 0") && it.contains("Exceptions: 0"));
+    let clean = reasons.is_none_or(|it| {
+        it.contains("Connect: 0, Receive: 0") && it.contains("Exceptions: 0")
+    });
     assert!(clean, "{output:?}");
 }
 

@@ -5,7 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    GET, SOON, accepted, answer, closing, connected, keeping, says_close, server, signal,
+    GET, SOON, accepted, answer, closing, connected, keeping, says_close, server,
+    signal,
 };
 use testkit::{Program, Signal, assert_all_gone, http};
 
@@ -24,7 +25,12 @@ fn a_request_that_is_under_way_is_answered_before_the_master_ends() {
         client.send_raw(b"st: x\r\n\r\n").expect("the rest of the request");
         assert!(says_close(&answer(&mut client).0));
         drop(client);
-        assert_eq!(server.wait(PROMPT).code(), Some(0), "{asked}: {}", server.stdout());
+        assert_eq!(
+            server.wait(PROMPT).code(),
+            Some(0),
+            "{asked}: {}",
+            server.stdout()
+        );
         assert_all_gone(&family, Some(port), PROMPT);
     }
 }
@@ -38,20 +44,29 @@ fn those_who_wait_in_the_listener_are_answered_before_the_master_ends() {
     server.signal(Signal::SIGTERM);
     server.wait_for_line("got SIGTERM");
     workers.iter().for_each(|&worker| signal(worker, Signal::SIGCONT));
-    let answered = clients.iter_mut().filter_map(|client| client.read_response().ok()).count();
-    assert_eq!(answered, 20, "answered, of 20 that were connected before the signal");
+    let answered =
+        clients.iter_mut().filter_map(|client| client.read_response().ok()).count();
+    assert_eq!(
+        answered, 20,
+        "answered, of 20 that were connected before the signal"
+    );
     drop(clients);
     assert_eq!(server.wait(PROMPT).code(), Some(0));
 }
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    for [first, second] in
-        [[Signal::SIGTERM; 2], [Signal::SIGINT; 2], [Signal::SIGINT, Signal::SIGTERM]]
-    {
+    for [first, second] in [
+        [Signal::SIGTERM; 2],
+        [Signal::SIGINT; 2],
+        [Signal::SIGINT, Signal::SIGTERM],
+    ] {
         let server = server(2, 0);
         let _slow = connected(&server, b"GET / HTTP/1.1\r\nHo");
-        server.children().into_iter().for_each(|worker| signal(worker, Signal::SIGSTOP));
+        server
+            .children()
+            .into_iter()
+            .for_each(|worker| signal(worker, Signal::SIGSTOP));
         let (family, port) = (server.family(), server.port());
         server.signal(first);
         server.wait_for_line(&format!("got {first}"));
@@ -59,7 +74,11 @@ fn a_second_signal_ends_it_at_once() {
         // Two signals at the same moment are one request: timeout(1) sends two.
         std::thread::sleep(std::time::Duration::from_millis(50));
         server.signal(second);
-        assert_eq!(server.wait(PROMPT).code(), Some(1), "not everybody was waited for");
+        assert_eq!(
+            server.wait(PROMPT).code(),
+            Some(1),
+            "not everybody was waited for"
+        );
         assert_all_gone(&family, Some(port), PROMPT);
     }
 }
@@ -71,8 +90,9 @@ fn nobody_can_connect_any_more_once_the_master_ends() {
     server.signal(Signal::SIGTERM);
     let worker = server.children()[0];
     testkit::eventually("the listener is closed in every process", SOON, || {
-        http::ask(server.addr())
-            .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+        http::ask(server.addr()).is_err_and(|error| {
+            error.kind() == std::io::ErrorKind::ConnectionRefused
+        })
     });
     assert!(worker.alive(), "though a worker drains still");
 }

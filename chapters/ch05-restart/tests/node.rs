@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use common::{GET, SOON, says_close, server_of, wait_until_full};
 use testkit::http::{self, Client};
-use testkit::{NodeScript, Program, Running, Signal, assert_all_gone, node, node_program, pid_in};
+use testkit::{
+    NodeScript, Program, Running, Signal, assert_all_gone, node, node_program,
+    pid_in,
+};
 
 const PARENT: &str = include_str!("node/parent.js");
 const WORKER: &str = include_str!("node/worker.js");
@@ -29,7 +32,9 @@ fn the_articles_workers_are_healed() {
     let mut pids = BTreeSet::new();
     for number in 1..=8 {
         let answer = http::ask(server.addr());
-        let answer = answer.unwrap_or_else(|e| panic!("answer {number}: {e}\n{}", server.stderr()));
+        let answer = answer.unwrap_or_else(|e| {
+            panic!("answer {number}: {e}\n{}", server.stderr())
+        });
         let pid = pid_in(&answer.body).expect("a pid");
         assert!(pids.insert(pid), "{pid} has thrown its exception already");
     }
@@ -49,7 +54,11 @@ fn nothing_is_left_of_the_articles_workers() {
         let (family, port) = (server.family(), server.port());
         server.signal(end);
         let code = server.wait(SOON).code();
-        assert_eq!(code, if end == Signal::SIGKILL { None } else { Some(0) }, "{end}");
+        assert_eq!(
+            code,
+            if end == Signal::SIGKILL { None } else { Some(0) },
+            "{end}"
+        );
         assert_all_gone(&family, Some(port), Duration::from_secs(2));
     }
 }
@@ -58,7 +67,8 @@ fn nothing_is_left_of_the_articles_workers() {
 fn node_parent(crash_after: &str) -> Option<(Running, NodeScript)> {
     let node = node()?;
     let script = node_program(PARENT);
-    let arguments = [env!("CARGO_BIN_EXE_ch05-restart"), "--crash-after", crash_after];
+    let arguments =
+        [env!("CARGO_BIN_EXE_ch05-restart"), "--crash-after", crash_after];
     let parent = Program::new(node).arg(&script).args(arguments).start();
     parent.wait_for_line("has it");
     Some((parent, script))

@@ -27,19 +27,26 @@ fn bad(head: impl AsRef<[u8]>) -> u16 {
     let head = head.as_ref();
     match Request::parse(head) {
         Err(bad) => bad.status(),
-        other => panic!("{:?} is no request: {other:?}", String::from_utf8_lossy(head)),
+        other => {
+            panic!("{:?} is no request: {other:?}", String::from_utf8_lossy(head))
+        }
     }
 }
 
 #[test]
 fn a_head_says_what_is_wanted() {
-    let request = good("POST /a/b?c=d HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n");
+    let request =
+        good("POST /a/b?c=d HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n");
     assert_eq!((request.method, &*request.path), (Method::Post, "/a/b?c=d"));
     assert_eq!(request.version, (1, 1));
     assert_eq!(request.body, Body::Length(12));
     assert!(request.keep_alive);
     assert_eq!(good("BREW /pot HTTP/1.0\r\n\r\n").method.to_string(), "BREW");
-    assert_eq!(good("\r\nGET / HTTP/1.1\r\n\r\n").path, "/", "RFC 9112, 2.2: an empty line before");
+    assert_eq!(
+        good("\r\nGET / HTTP/1.1\r\n\r\n").path,
+        "/",
+        "RFC 9112, 2.2: an empty line before"
+    );
 }
 
 #[test]
@@ -53,11 +60,13 @@ fn what_follows_the_head_is_not_part_of_it() {
 
 #[test]
 fn every_part_of_a_head_is_not_whole_yet() {
-    let head =
-        "POST /some/where HTTP/1.1\r\nHost: localhost\r\nX-Y: z\r\nContent-Length: 3\r\n\r\n";
+    let head = "POST /some/where HTTP/1.1\r\nHost: localhost\r\nX-Y: z\r\nContent-Length: 3\r\n\r\n";
     for end in 0..head.len() {
         let part = &head[..end];
-        assert!(matches!(Request::parse(part.as_bytes()), Ok(None)), "{part:?} may go on");
+        assert!(
+            matches!(Request::parse(part.as_bytes()), Ok(None)),
+            "{part:?} may go on"
+        );
     }
     good(head);
 }
@@ -126,8 +135,15 @@ fn a_head_may_have_16_kib_and_not_a_byte_more() {
     good(&fill(16 << 10));
     assert_eq!(bad(fill((16 << 10) + 1)), 431);
     let part = &fill(20 << 10)[..(16 << 10) - 1];
-    assert!(matches!(Request::parse(part.as_bytes()), Ok(None)), "one byte may come yet");
-    assert_eq!(bad(&fill(20 << 10)[..16 << 10]), 431, "that will not come to an end in time");
+    assert!(
+        matches!(Request::parse(part.as_bytes()), Ok(None)),
+        "one byte may come yet"
+    );
+    assert_eq!(
+        bad(&fill(20 << 10)[..16 << 10]),
+        431,
+        "that will not come to an end in time"
+    );
     let endless = format!("GET /{}", "a".repeat(16 << 10));
     assert_eq!(bad(endless), 431, "a long request line");
 }
@@ -145,7 +161,18 @@ fn a_length_is_digits_and_said_once() {
         assert_eq!(good(&length(value)).body, Body::Length(bytes), "{value:?}");
     }
     assert_eq!(good(&length("18446744073709551615")).body, Body::Length(u64::MAX));
-    for value in ["", "-1", "+1", "1.0", "0x10", "1 2", "18446744073709551616", "5, 6", "5,", "x"] {
+    for value in [
+        "",
+        "-1",
+        "+1",
+        "1.0",
+        "0x10",
+        "1 2",
+        "18446744073709551616",
+        "5, 6",
+        "5,",
+        "x",
+    ] {
         assert_eq!(bad(length(value)), 400, "{value:?}");
     }
     let twice = with("Content-Length: 5\r\ncontent-length: 5\r\n");
@@ -161,7 +188,11 @@ fn two_ways_to_say_how_long_a_body_is_are_one_too_many() {
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
         "Transfer-Encoding: identity\r\nContent-Length: 0\r\n",
     ] {
-        assert_eq!(bad(with(headers)), 400, "request smuggling (RFC 9112, 6.3): {headers:?}");
+        assert_eq!(
+            bad(with(headers)),
+            400,
+            "request smuggling (RFC 9112, 6.3): {headers:?}"
+        );
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use common::sh::sh;
 use common::{
-    GET, SOON, WORKER_FDS, answer, connected, memory, only_worker, server, server_of,
-    wait_until_full,
+    GET, SOON, WORKER_FDS, answer, connected, memory, only_worker, server,
+    server_of, wait_until_full,
 };
 use nix::libc;
 use testkit::{cpu_time, eventually, fds, http};
@@ -39,14 +39,19 @@ fn a_thousand_idle_connections_keep_nobody_waiting() {
     let server = server(1, 0);
     let worker = only_worker(&server).pid;
     let mut idle: Vec<_> = (0..1_000).map(|_| connected(&server, b"")).collect();
-    eventually("all are accepted", SOON, || fds(worker).len() == WORKER_FDS + 1_000);
+    eventually("all are accepted", SOON, || {
+        fds(worker).len() == WORKER_FDS + 1_000
+    });
     for _ in 0..50 {
         let begun = Instant::now();
         http::ask(server.addr()).expect("an answer");
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     }
     let memory = memory(worker);
-    assert!(memory < 24 << 10, "1,000 connections that say nothing cost {memory} KiB");
+    assert!(
+        memory < 24 << 10,
+        "1,000 connections that say nothing cost {memory} KiB"
+    );
     for client in idle.iter_mut().step_by(100) {
         client.send_raw(GET).expect("to send");
         answer(client);
@@ -61,8 +66,11 @@ fn a_thousand_halves_of_a_request_keep_nobody_waiting() {
     let server = server(1, 0);
     let worker = only_worker(&server).pid;
     let half = format!("GET / HTTP/1.1\r\nX: {}", "y".repeat(8_000));
-    let slow: Vec<_> = (0..1_000).map(|_| connected(&server, half.as_bytes())).collect();
-    eventually("all are accepted", SOON, || fds(worker).len() == WORKER_FDS + 1_000);
+    let slow: Vec<_> =
+        (0..1_000).map(|_| connected(&server, half.as_bytes())).collect();
+    eventually("all are accepted", SOON, || {
+        fds(worker).len() == WORKER_FDS + 1_000
+    });
     let begun = Instant::now();
     http::ask(server.addr()).expect("an answer");
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
@@ -88,7 +96,10 @@ fn one_who_asks_without_pause_and_reads_slowly_keeps_nobody_waiting() {
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     }
     let memory = memory(only_worker(&server).pid);
-    assert!(memory < 24 << 10, "what it does not read yet is not kept: {memory} KiB");
+    assert!(
+        memory < 24 << 10,
+        "what it does not read yet is not kept: {memory} KiB"
+    );
     for _ in 1..MANY {
         answer(&mut client);
     }
@@ -99,7 +110,8 @@ fn one_who_asks_without_pause_and_reads_slowly_keeps_nobody_waiting() {
 fn without_descriptors_a_worker_waits_in_peace_and_serves_later() {
     let script = "ulimit -n 24; exec \"$0\" worker --crash-after 0";
     let [sh, flag, script] = sh(script);
-    let server = server_of(1, &[sh, flag, script, env!("CARGO_BIN_EXE_ch05-restart")]);
+    let server =
+        server_of(1, &[sh, flag, script, env!("CARGO_BIN_EXE_ch05-restart")]);
     wait_until_full(&server, 1);
     let worker = only_worker(&server).pid;
     let mut idle: Vec<_> = (0..17).map(|_| connected(&server, b"")).collect();
@@ -107,14 +119,24 @@ fn without_descriptors_a_worker_waits_in_peace_and_serves_later() {
     let mut waiting: Vec<_> = (0..20).map(|_| connected(&server, GET)).collect();
     server.wait_for_stderr("cannot accept a connection");
     let before = cpu_time(worker);
-    assert!(!waiting[0].is_closed_within(Duration::from_secs(1)), "it waits in the listener");
+    assert!(
+        !waiting[0].is_closed_within(Duration::from_secs(1)),
+        "it waits in the listener"
+    );
     let spent = cpu_time(worker) - before;
-    assert!(spent < Duration::from_millis(200), "{spent:?} of CPU in a second of waiting");
+    assert!(
+        spent < Duration::from_millis(200),
+        "{spent:?} of CPU in a second of waiting"
+    );
     idle[0].send_raw(GET).expect("to send");
     answer(&mut idle[0]);
     drop(idle);
     for client in &mut waiting {
-        assert_eq!(answer(client).1, worker, "served by and by, as numbers get free");
+        assert_eq!(
+            answer(client).1,
+            worker,
+            "served by and by, as numbers get free"
+        );
         // The next one needs the number.
         client.finish_sending().expect("to end our side");
     }
@@ -129,10 +151,15 @@ fn a_worker_has_4096_connections_at_most_and_serves_the_others_later() {
     let server = server(1, 0);
     let worker = only_worker(&server).pid;
     let mut idle: Vec<_> = (0..4_096).map(|_| connected(&server, b"")).collect();
-    eventually("all are accepted", SOON, || fds(worker).len() == WORKER_FDS + 4_096);
+    eventually("all are accepted", SOON, || {
+        fds(worker).len() == WORKER_FDS + 4_096
+    });
     let mut waiting: Vec<_> = (0..100).map(|_| connected(&server, GET)).collect();
     let before = cpu_time(worker);
-    assert!(!waiting[0].is_closed_within(Duration::from_secs(1)), "it waits in the listener");
+    assert!(
+        !waiting[0].is_closed_within(Duration::from_secs(1)),
+        "it waits in the listener"
+    );
     assert!(cpu_time(worker) - before < Duration::from_millis(200), "no busy loop");
     assert_eq!(fds(worker).len(), WORKER_FDS + 4_096, "not one more");
     idle.drain(..200);

@@ -11,7 +11,8 @@ use common::dice::Dice;
 use common::policy::Policy;
 
 /// What can be said about a worker.
-const ABOUT_A_WORKER: [fn(Id) -> Input; 3] = [Input::Ready, Input::Suicide, Input::Gone];
+const ABOUT_A_WORKER: [fn(Id) -> Input; 3] =
+    [Input::Ready, Input::Suicide, Input::Gone];
 
 /// What the test knows of a worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +61,11 @@ impl World {
     }
 
     fn are(&self, lives: &[Life]) -> Vec<Id> {
-        self.workers.iter().filter(|(_, life)| lives.contains(life)).map(|(&id, _)| id).collect()
+        self.workers
+            .iter()
+            .filter(|(_, life)| lives.contains(life))
+            .map(|(&id, _)| id)
+            .collect()
     }
 
     fn step(&mut self, input: Input) {
@@ -71,13 +76,18 @@ impl World {
                 self.workers.insert(id, Life::Starting);
             }
             Input::Ready(id) => self.change(id, &[Life::Starting], Life::Ready),
-            Input::Suicide(id) => self.change(id, &[Life::Starting, Life::Ready], Life::Draining),
+            Input::Suicide(id) => {
+                self.change(id, &[Life::Starting, Life::Ready], Life::Draining)
+            }
             Input::Gone(id) => drop(self.workers.remove(&id)),
-            Input::Terminate => self.stopping = self.stopping.or(Some(self.policy.clock())),
+            Input::Terminate => {
+                self.stopping = self.stopping.or(Some(self.policy.clock()))
+            }
             Input::Tick => {}
         }
         let actions = self.policy.step(input);
-        self.history.push(format!("{} ms: {input:?} -> {actions:?}", self.policy.clock()));
+        self.history
+            .push(format!("{} ms: {input:?} -> {actions:?}", self.policy.clock()));
         for action in actions {
             self.done(action);
         }
@@ -87,7 +97,9 @@ impl World {
     }
 
     fn change(&mut self, id: Id, from: &[Life], to: Life) {
-        if let Some(life) = self.workers.get_mut(&id).filter(|life| from.contains(life)) {
+        if let Some(life) =
+            self.workers.get_mut(&id).filter(|life| from.contains(life))
+        {
             *life = to;
         }
     }
@@ -100,8 +112,12 @@ impl World {
                 self.started += 1;
             }
             Action::Kill(id) => {
-                let first = self.killed.insert(id) && self.workers.contains_key(&id);
-                self.must(first, "each is killed once at most, and only while it is there");
+                let first =
+                    self.killed.insert(id) && self.workers.contains_key(&id);
+                self.must(
+                    first,
+                    "each is killed once at most, and only while it is there",
+                );
                 self.workers.insert(id, Life::Killed);
             }
             Action::Drain(id) => {
@@ -114,28 +130,47 @@ impl World {
     }
 
     fn check(&self) {
-        let serving = self.are(&[Life::Starting, Life::Ready]).len() + self.under_way;
+        let serving =
+            self.are(&[Life::Starting, Life::Ready]).len() + self.under_way;
         self.must(serving <= self.want, "never more than N that serve or will");
-        self.must(self.started <= self.want + self.lost, "one start for each that was lost");
+        self.must(
+            self.started <= self.want + self.lost,
+            "one start for each that was lost",
+        );
         let draining = self.are(&[Life::Draining]).len();
-        self.must(draining <= 2 * self.want + 8, "never more than 2N + 8 that drain");
+        self.must(
+            draining <= 2 * self.want + 8,
+            "never more than 2N + 8 that drain",
+        );
         if self.exited {
             return;
         }
         let next = self.policy.supervisor.deadline();
-        self.must(next.is_none_or(|at| at > self.policy.now), "a deadline is in the future");
+        self.must(
+            next.is_none_or(|at| at > self.policy.now),
+            "a deadline is in the future",
+        );
         if self.stopping.is_none() && self.are(&[Life::Ready]).len() == self.want {
             let waits = self.workers.values().any(|life| *life == Life::Draining);
-            self.must(next.is_some() == waits, "no wake-up when all are ready and nobody drains");
+            self.must(
+                next.is_some() == waits,
+                "no wake-up when all are ready and nobody drains",
+            );
         }
-        let late = self.stopping.is_some_and(|since| self.policy.clock() > since + 6_000);
+        let late =
+            self.stopping.is_some_and(|since| self.policy.clock() > since + 6_000);
         self.must(!late, "it ends within 6 s of Terminate");
     }
 
     #[track_caller]
     fn must(&self, holds: bool, what: &str) {
         let last = self.history.len().saturating_sub(40);
-        assert!(holds, "{what}; N = {}\n{}", self.want, self.history[last..].join("\n"));
+        assert!(
+            holds,
+            "{what}; N = {}\n{}",
+            self.want,
+            self.history[last..].join("\n")
+        );
     }
 
     /// Something happens: mostly what can happen, sometimes nonsense.
@@ -167,7 +202,8 @@ impl World {
         let longest = [1, 50, 1_000, 20_000][self.dice.roll(4)];
         let pause = Duration::from_millis(self.dice.roll(longest) as u64);
         let until = self.policy.now + pause;
-        self.policy.now = self.policy.supervisor.deadline().map_or(until, |next| until.min(next));
+        self.policy.now =
+            self.policy.supervisor.deadline().map_or(until, |next| until.min(next));
         self.step(Input::Tick);
     }
 
@@ -206,9 +242,15 @@ fn whatever_happens_the_promises_hold_and_peace_brings_all_workers_back() {
             }
             world.wait();
         }
-        world.must(world.are(&[Life::Ready]).len() == world.want, "all are ready again");
+        world.must(
+            world.are(&[Life::Ready]).len() == world.want,
+            "all are ready again",
+        );
         world.must(world.workers.len() == world.want, "and nobody else is there");
-        world.must(world.policy.supervisor.deadline().is_none(), "and nothing is waited for");
+        world.must(
+            world.policy.supervisor.deadline().is_none(),
+            "and nothing is waited for",
+        );
     });
 }
 

@@ -14,7 +14,11 @@ fn the_listener_closes_first_and_then_all_drain() {
     let [a, b, c] = [0, 1, 2].map(|id| Action::Drain(Id(id)));
     assert_eq!(policy.step(Input::Terminate), [Action::CloseListener, a, b, c]);
     for id in 0..2 {
-        assert_eq!(policy.step(Input::Suicide(Id(id))), [], "nobody is replaced any more");
+        assert_eq!(
+            policy.step(Input::Suicide(Id(id))),
+            [],
+            "nobody is replaced any more"
+        );
         assert_eq!(policy.step(Input::Gone(Id(id))), []);
     }
     assert_eq!(policy.step(Input::Gone(Id(2))), [DONE], "with the last worker");
@@ -26,7 +30,11 @@ fn with_nobody_there_it_ends_at_once() {
     policy.step(Input::Gone(Id(0)));
     let failing = policy.started();
     policy.step(Input::Gone(failing));
-    assert_eq!(policy.step(Input::Terminate), [Action::CloseListener, DONE], "in a pause");
+    assert_eq!(
+        policy.step(Input::Terminate),
+        [Action::CloseListener, DONE],
+        "in a pause"
+    );
 }
 
 #[test]
@@ -35,7 +43,11 @@ fn one_that_starts_is_asked_to_end_when_it_is_ready() {
     policy.tick();
     let id = policy.started();
     let actions = policy.step(Input::Terminate);
-    assert_eq!(actions, [Action::CloseListener], "it may see to those who wait in the listener");
+    assert_eq!(
+        actions,
+        [Action::CloseListener],
+        "it may see to those who wait in the listener"
+    );
     assert_eq!(policy.after(500), []);
     assert_eq!(policy.step(Input::Ready(id)), [Action::Drain(id)]);
     assert_eq!(policy.step(Input::Gone(id)), [DONE]);
@@ -63,7 +75,11 @@ fn a_start_that_was_under_way_at_the_end_is_asked_to_end_too() {
     let late = policy.started();
     assert_eq!(policy.step(Input::Gone(Id(1))), [], "there is still the late one");
     let actions = policy.after(1_000);
-    assert_eq!(actions, [Action::Drain(late)], "as any other that is not ready after a second");
+    assert_eq!(
+        actions,
+        [Action::Drain(late)],
+        "as any other that is not ready after a second"
+    );
 }
 
 #[test]
@@ -71,7 +87,11 @@ fn it_does_not_end_while_a_start_is_under_way() {
     let mut policy = Policy::ready(1);
     assert_eq!(starts(&policy.step(Input::Gone(Id(0)))), 1);
     let actions = policy.step(Input::Terminate);
-    assert_eq!(actions, [Action::CloseListener], "a worker was asked for: what becomes of it?");
+    assert_eq!(
+        actions,
+        [Action::CloseListener],
+        "a worker was asked for: what becomes of it?"
+    );
 }
 
 #[test]
@@ -81,9 +101,20 @@ fn one_that_drains_already_is_asked_again_but_gets_no_more_time() {
     policy.start_ready();
     policy.after(3_000);
     let actions = policy.step(Input::Terminate);
-    assert_eq!(actions, [Action::CloseListener, Action::Drain(Id(0)), Action::Drain(Id(1))]);
-    assert_eq!(policy.after(2_500), [Action::Kill(Id(0))], "5.5 s after its suicide");
-    assert_eq!(policy.after(3_000), [Action::Kill(Id(1))], "5.5 s after it was asked");
+    assert_eq!(
+        actions,
+        [Action::CloseListener, Action::Drain(Id(0)), Action::Drain(Id(1))]
+    );
+    assert_eq!(
+        policy.after(2_500),
+        [Action::Kill(Id(0))],
+        "5.5 s after its suicide"
+    );
+    assert_eq!(
+        policy.after(3_000),
+        [Action::Kill(Id(1))],
+        "5.5 s after it was asked"
+    );
 }
 
 #[test]
@@ -98,7 +129,10 @@ fn nobody_is_waited_for_longer_than_6_s() {
         assert!(policy.clock() - begun < 6_000, "{actions:?}");
     }
     let kills = [Action::Kill(Id(0)), Action::Kill(Id(1))];
-    assert!(kills.iter().all(|kill| actions.contains(kill)), "left alive: {actions:?}");
+    assert!(
+        kills.iter().all(|kill| actions.contains(kill)),
+        "left alive: {actions:?}"
+    );
 }
 
 /// A worker that was asked after a second may drain until 6.5 s; the master ends before that.
@@ -131,7 +165,10 @@ fn asked_twice_it_kills_all_and_ends() {
     policy.after(1);
     let actions = policy.step(Input::Terminate);
     for id in 0..3 {
-        assert!(actions.contains(&Action::Kill(Id(id))), "worker {id} is left: {actions:?}");
+        assert!(
+            actions.contains(&Action::Kill(Id(id))),
+            "worker {id} is left: {actions:?}"
+        );
     }
     let end = actions.iter().find(|action| matches!(action, Action::Exit { .. }));
     assert_eq!(end, Some(&Action::Exit { forced: true }), "{actions:?}");

@@ -23,23 +23,33 @@ impl Course {
     /// The checkout that the current folder is in.
     pub fn here() -> anyhow::Result<Course> {
         let here = std::env::current_dir().context("cannot tell where we are")?;
-        let is_top = |folder: &&Path| folder.join("exercises/classroom/Cargo.toml").is_file();
+        let is_top = |folder: &&Path| {
+            folder.join("exercises/classroom/Cargo.toml").is_file()
+        };
         match here.ancestors().find(is_top) {
             Some(top) => Ok(Course { root: top.to_owned() }),
-            None => bail!("there are no exercises above {}: go to your checkout", here.display()),
+            None => bail!(
+                "there are no exercises above {}: go to your checkout",
+                here.display()
+            ),
         }
     }
 
     /// All exercises, in their order.
     pub fn exercises(&self) -> anyhow::Result<Vec<Exercise>> {
         let folder = self.root.join("exercises");
-        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {folder:?}"))?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let entries = fs::read_dir(&folder)
+            .with_context(|| format!("cannot read {folder:?}"))?;
+        let names =
+            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let named = names.filter(|name| {
             let number = name.strip_prefix("ex");
-            number.is_some_and(|number| number.starts_with(|it: char| it.is_ascii_digit()))
+            number.is_some_and(|number| {
+                number.starts_with(|it: char| it.is_ascii_digit())
+            })
         });
-        let mut exercises: Vec<Exercise> = named.map(|name| Exercise { name }).collect();
+        let mut exercises: Vec<Exercise> =
+            named.map(|name| Exercise { name }).collect();
         exercises.sort();
         Ok(exercises)
     }
@@ -50,9 +60,12 @@ impl Course {
         let number = digits.parse::<u32>().map(|number| format!("ex{number:02}-"));
         let exercises = self.exercises()?;
         let found = exercises.into_iter().find(|it| {
-            it.name == word || number.as_ref().is_ok_and(|number| it.name.starts_with(number))
+            it.name == word
+                || number.as_ref().is_ok_and(|number| it.name.starts_with(number))
         });
-        found.ok_or_else(|| anyhow!("there is no exercise '{word}': see the folder exercises"))
+        found.ok_or_else(|| {
+            anyhow!("there is no exercise '{word}': see the folder exercises")
+        })
     }
 
     /// The folder of an exercise.
@@ -63,7 +76,7 @@ impl Course {
 
 impl Exercise {
     /// What a student hands in, as seen from the exercise's folder.
-    pub const ANSWER: &str = "src/answer.rs";
+    pub const ANSWER: &str = "src/solution.rs";
 
     /// The package that solves it: `sol03-framing`.
     pub fn solution(&self) -> String {

@@ -42,8 +42,12 @@ impl Grade {
     }
 
     fn without_tests(exercise: &Exercise, why: String) -> Grade {
-        let verdict =
-            Verdict { test: "build".to_owned(), passed: false, took: Duration::ZERO, reason: why };
+        let verdict = Verdict {
+            test: "build".to_owned(),
+            passed: false,
+            took: Duration::ZERO,
+            reason: why,
+        };
         Grade { exercise: exercise.name.clone(), verdicts: vec![verdict] }
     }
 }
@@ -56,7 +60,8 @@ pub fn run(
     out: &Path,
 ) -> anyhow::Result<()> {
     // All of them, before the work begins: a wrong path should not cost an hour.
-    let names: Vec<String> = checkouts.iter().map(|it| name_of(it)).collect::<Result<_, _>>()?;
+    let names: Vec<String> =
+        checkouts.iter().map(|it| name_of(it)).collect::<Result<_, _>>()?;
     let desk = Desk::set_up(course)?;
     let mut all = Vec::new();
     for (name, checkout) in names.into_iter().zip(checkouts) {
@@ -66,22 +71,33 @@ pub fn run(
     for (name, built) in all {
         let grades: Vec<Grade> = built.into_iter().map(Submission::judge).collect();
         let folder = out.join(&name);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
         report::write(&folder, &name, &grades)?;
         let solved = grades.iter().filter(|it| it.reason().is_none()).count();
-        say(format_args!("{name}: {solved} of {} exercises are solved", grades.len()));
+        say(format_args!(
+            "{name}: {solved} of {} exercises are solved",
+            grades.len()
+        ));
     }
     Ok(())
 }
 
 /// What a checkout is called in the results: its folder's name.
 fn name_of(checkout: &Path) -> anyhow::Result<String> {
-    let path = fs::canonicalize(checkout)
-        .with_context(|| format!("cannot find the checkout {}", checkout.display()))?;
+    let path = fs::canonicalize(checkout).with_context(|| {
+        format!("cannot find the checkout {}", checkout.display())
+    })?;
     if !path.join("exercises").is_dir() {
-        bail!("{} is no checkout: it has no folder 'exercises'", checkout.display());
+        bail!(
+            "{} is no checkout: it has no folder 'exercises'",
+            checkout.display()
+        );
     }
-    Ok(path.file_name().map_or("checkout".into(), |name| name.to_string_lossy()).into_owned())
+    Ok(path
+        .file_name()
+        .map_or("checkout".into(), |name| name.to_string_lossy())
+        .into_owned())
 }
 
 /// A copy of the course, where answers are put in and built.
@@ -101,7 +117,14 @@ impl Desk {
     fn set_up(course: &Course) -> anyhow::Result<Desk> {
         let dir = testkit::temp_dir();
         let root = dir.path().join("course");
-        for part in ["Cargo.toml", "Cargo.lock", "chapters", "exercises", ".cargo", "vendor"] {
+        for part in [
+            "Cargo.toml",
+            "Cargo.lock",
+            "chapters",
+            "exercises",
+            ".cargo",
+            "vendor",
+        ] {
             copy(&course.root.join(part), &root.join(part))?;
         }
         without_solutions(&root)?;
@@ -114,15 +137,26 @@ impl Desk {
         checkout: &Path,
         exercises: &[Exercise],
     ) -> anyhow::Result<Vec<Submission>> {
-        exercises.iter().map(|exercise| self.build(checkout, exercise.clone())).collect()
+        exercises
+            .iter()
+            .map(|exercise| self.build(checkout, exercise.clone()))
+            .collect()
     }
 
     /// Puts an answer in the place of the stub, and builds it.
-    fn build(&self, checkout: &Path, exercise: Exercise) -> anyhow::Result<Submission> {
-        let theirs = checkout.join("exercises").join(&exercise.name).join(Exercise::ANSWER);
+    fn build(
+        &self,
+        checkout: &Path,
+        exercise: Exercise,
+    ) -> anyhow::Result<Submission> {
+        let theirs =
+            checkout.join("exercises").join(&exercise.name).join(Exercise::ANSWER);
         let built = match read_answer(&theirs) {
             Ok(answer) => {
-                fs::write(self.course.folder(&exercise).join(Exercise::ANSWER), answer)?;
+                fs::write(
+                    self.course.folder(&exercise).join(Exercise::ANSWER),
+                    answer,
+                )?;
                 build(&self.course.root, &exercise.name, Some(&self.target))
             }
             Err(why) => Err(why),
@@ -139,7 +173,10 @@ impl Desk {
 impl Submission {
     fn judge(self) -> Grade {
         match self.built {
-            Ok(built) => Grade { exercise: self.exercise.name, verdicts: built.judge().collect() },
+            Ok(built) => Grade {
+                exercise: self.exercise.name,
+                verdicts: built.judge().collect(),
+            },
             Err(why) => Grade::without_tests(&self.exercise, why),
         }
     }
@@ -150,19 +187,22 @@ fn read_answer(path: &Path) -> Result<String, String> {
     let what = Exercise::ANSWER;
     // No link; and a FIFO must not keep us waiting.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(format!("there is no {what}"));
-        }
-        Err(error) => return Err(format!("{what} cannot be read: {error}")),
-    };
+    let file =
+        match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(format!("there is no {what}"));
+            }
+            Err(error) => return Err(format!("{what} cannot be read: {error}")),
+        };
     if !file.metadata().is_ok_and(|it| it.is_file()) {
         return Err(format!("{what} is no file"));
     }
     let mut text = String::new();
     match file.take(MAX_ANSWER + 1).read_to_string(&mut text) {
-        Ok(read) if read as u64 > MAX_ANSWER => Err(format!("{what} is longer than 1 MiB")),
+        Ok(read) if read as u64 > MAX_ANSWER => {
+            Err(format!("{what} is longer than 1 MiB"))
+        }
         Ok(_) => Ok(text),
         Err(error) => Err(format!("{what} cannot be read: {error}")),
     }
@@ -189,7 +229,8 @@ pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder)?;
         }
-        fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
+        fs::copy(from, to)
+            .with_context(|| format!("cannot copy {}", from.display()))?;
     }
     Ok(())
 }

@@ -45,7 +45,11 @@ pub fn make(course: &Course, folder: &Path) -> anyhow::Result<ExitCode> {
     let who = ["-c", "user.name=handout", "-c", "user.email=handout@localhost"];
     git(
         folder,
-        &[&who[..], &["commit", "--quiet", "--message", "The course, as handed out"]].concat(),
+        &[
+            &who[..],
+            &["commit", "--quiet", "--message", "The course, as handed out"],
+        ]
+        .concat(),
     )?;
     git(folder, &["tag", TAG])?;
     say(format_args!("the handout is in {}", folder.display()));
@@ -61,17 +65,21 @@ pub fn reset(course: &Course, word: &str) -> anyhow::Result<ExitCode> {
         // No tag, because the handout was copied. But a student changes nothing except the answer: so
         // whoever was the last to change another file of the exercise has handed out both.
         let but = format!(":!{path}");
-        let commit = asked(course, &["log", "-1", "--format=%H", "--", &folder, &but])?;
+        let commit =
+            asked(course, &["log", "-1", "--format=%H", "--", &folder, &but])?;
         let commit = String::from_utf8(commit).ok()?;
         asked(course, &["show", &format!("{}:{path}", commit.trim())])
     });
     let Some(stub) = stub else {
-        bail!("git does not know {path}: is this a checkout, and is git installed?");
+        bail!(
+            "git does not know {path}: is this a checkout, and is git installed?"
+        );
     };
     let answer = course.root.join(&path);
     let aside = answer.with_extension("rs.before-reset");
     if answer.exists() && fs::read(&answer)? != stub {
-        fs::copy(&answer, &aside).with_context(|| format!("cannot write {}", aside.display()))?;
+        fs::copy(&answer, &aside)
+            .with_context(|| format!("cannot write {}", aside.display()))?;
         say(format_args!("your answer is kept in {}", aside.display()));
     }
     fs::write(&answer, stub).with_context(|| format!("cannot write {path}"))?;
@@ -82,15 +90,23 @@ pub fn reset(course: &Course, word: &str) -> anyhow::Result<ExitCode> {
 /// The files that belong to the project.
 fn tracked(course: &Course) -> anyhow::Result<Vec<String>> {
     let Some(listed) = asked(course, &["ls-files", "-z"]) else {
-        bail!("{} is no git checkout, or git is not installed", course.root.display());
+        bail!(
+            "{} is no git checkout, or git is not installed",
+            course.root.display()
+        );
     };
-    let names = String::from_utf8(listed).context("a file has a name that is not UTF-8")?;
+    let names =
+        String::from_utf8(listed).context("a file has a name that is not UTF-8")?;
     Ok(names.split_terminator('\0').map(str::to_owned).collect())
 }
 
 /// What git prints; nothing, if it fails.
 fn asked(course: &Course, arguments: &[&str]) -> Option<Vec<u8>> {
-    let output = Command::new("git").args(arguments).current_dir(&course.root).output().ok()?;
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(&course.root)
+        .output()
+        .ok()?;
     output.status.success().then_some(output.stdout)
 }
 
@@ -104,11 +120,14 @@ pub fn without_solutions(root: &Path) -> anyhow::Result<()> {
 /// Takes the lines that lead to a solution out of the book's table of contents and the README.
 fn without_mention_of_solutions(root: &Path) -> anyhow::Result<()> {
     let leads_there = |line: &&str| {
-        ["(solutions/", "# Solutions", "| `solutions`"].iter().any(|word| line.contains(word))
+        ["(solutions/", "# Solutions", "| `solutions`"]
+            .iter()
+            .any(|word| line.contains(word))
     };
     for name in ["book/src/SUMMARY.md", "README.md"] {
         let (file, text) = (root.join(name), read(&root.join(name))?);
-        let kept: Vec<&str> = text.lines().filter(|line| !leads_there(line)).collect();
+        let kept: Vec<&str> =
+            text.lines().filter(|line| !leads_there(line)).collect();
         fs::write(&file, kept.join("\n") + "\n")?;
     }
     Ok(())
@@ -121,8 +140,13 @@ fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
 fn run(folder: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).stdout(Stdio::null());
-    if !command.status().with_context(|| format!("cannot run {program}"))?.success() {
-        bail!("{program} {} has failed in {}", arguments.join(" "), folder.display());
+    if !command.status().with_context(|| format!("cannot run {program}"))?.success()
+    {
+        bail!(
+            "{program} {} has failed in {}",
+            arguments.join(" "),
+            folder.display()
+        );
     }
     Ok(())
 }

@@ -42,21 +42,40 @@ pub struct Verdict {
 ///
 /// # Errors
 /// What the compiler says.
-pub fn build(root: &Path, package: &str, target: Option<&Path>) -> Result<Built, String> {
-    let mut cargo = Program::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
-        .args(["test", "--no-run", "--quiet", "--test", "judge", "--package", package])
-        .args(["--message-format", "json"])
-        .cwd(root);
+pub fn build(
+    root: &Path,
+    package: &str,
+    target: Option<&Path>,
+) -> Result<Built, String> {
+    let mut cargo =
+        Program::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+            .args([
+                "test",
+                "--no-run",
+                "--quiet",
+                "--test",
+                "judge",
+                "--package",
+                package,
+            ])
+            .args(["--message-format", "json"])
+            .cwd(root);
     if let Some(target) = target {
         cargo = cargo.env("CARGO_TARGET_DIR", target);
     }
     let cargo = cargo.start();
     let Some(status) = try_eventually(BUILD_LIMIT, || cargo.try_wait()) else {
-        return Err(format!("the build took more than {} s", BUILD_LIMIT.as_secs()));
+        return Err(format!(
+            "the build took more than {} s",
+            BUILD_LIMIT.as_secs()
+        ));
     };
-    let _ = try_eventually(Duration::from_secs(1), || cargo.has_said_all().then_some(()));
+    let _ = try_eventually(Duration::from_secs(1), || {
+        cargo.has_said_all().then_some(())
+    });
     let said = cargo.stdout();
-    let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let messages =
+        said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let (mut tests, mut errors) = (None, String::new());
     for message in messages {
         let is_test = message["target"]["name"] == "judge";
@@ -64,13 +83,15 @@ pub fn build(root: &Path, package: &str, target: Option<&Path>) -> Result<Built,
             tests = Some(PathBuf::from(path));
         }
         if message["message"]["level"] == "error" {
-            errors.push_str(message["message"]["rendered"].as_str().unwrap_or_default());
+            errors.push_str(
+                message["message"]["rendered"].as_str().unwrap_or_default(),
+            );
         }
     }
     match tests {
         Some(tests) if status.success() => {
-            let hash =
-                hash_of(&tests).map_err(|error| format!("cannot read {tests:?}: {error}"))?;
+            let hash = hash_of(&tests)
+                .map_err(|error| format!("cannot read {tests:?}: {error}"))?;
             Ok(Built { tests, hash })
         }
         _ if errors.is_empty() => Err(cargo.stderr()),
@@ -85,7 +106,8 @@ impl Built {
         let deps = folder.join("deps");
         fs::create_dir_all(&deps)?;
         let name = self.tests.file_name().unwrap_or_default();
-        let built = self.tests.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+        let built =
+            self.tests.parent().and_then(Path::parent).unwrap_or(Path::new("."));
         fs::copy(built.join(package), folder.join(package))?;
         let tests = deps.join(name);
         fs::copy(&self.tests, &tests)?;
@@ -95,9 +117,14 @@ impl Built {
     /// The names of the tests.
     pub fn names(&self) -> Vec<String> {
         let listed = self.start(&["--list", "--format", "terse"]);
-        let _ = try_eventually(TEST_LIMIT, || listed.try_wait().filter(|_| listed.has_said_all()));
+        let _ = try_eventually(TEST_LIMIT, || {
+            listed.try_wait().filter(|_| listed.has_said_all())
+        });
         let names = listed.stdout();
-        names.lines().filter_map(|line| Some(line.strip_suffix(": test")?.to_owned())).collect()
+        names
+            .lines()
+            .filter_map(|line| Some(line.strip_suffix(": test")?.to_owned()))
+            .collect()
     }
 
     /// Runs every test, one after another: each when it is asked for.
@@ -113,7 +140,9 @@ impl Built {
         let began = Instant::now();
         let running = self.start(&[&test, "--exact", "--nocapture"]);
         let status = try_eventually(TEST_LIMIT, || running.try_wait());
-        let _ = try_eventually(Duration::from_secs(1), || running.has_said_all().then_some(()));
+        let _ = try_eventually(Duration::from_secs(1), || {
+            running.has_said_all().then_some(())
+        });
         let took = began.elapsed();
         let passed = status.is_some_and(|status| status.success());
         let reason = match status {
@@ -134,7 +163,8 @@ impl Built {
 fn reason(stderr: &str, test: &str) -> Option<String> {
     let begin = stderr.find(&format!("thread '{test}'"))?;
     let message = stderr[begin..].split_once(":\n")?.1;
-    let end = message.rfind("\nnote: run with `RUST_BACKTRACE").unwrap_or(message.len());
+    let end =
+        message.rfind("\nnote: run with `RUST_BACKTRACE").unwrap_or(message.len());
     Some(message[..end].trim().to_owned())
 }
 

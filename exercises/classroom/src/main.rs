@@ -36,15 +36,20 @@ An exercise is called ex03-framing, or ex03, or 3.
 
 fn main() -> ExitCode {
     cli::run(USAGE, |mut arguments| {
-        let command = arguments.word()?.ok_or_else(|| wrong_usage("what is to be done?"))?;
+        let command =
+            arguments.word()?.ok_or_else(|| wrong_usage("what is to be done?"))?;
         let course = Course::here()?;
         match &*command {
             "next" => {
                 nothing_more(arguments)?;
                 next::run(&course)
             }
-            "reset" => handout::reset(&course, &one(&mut arguments, "an exercise")?),
-            "handout" => handout::make(&course, Path::new(&one(&mut arguments, "a folder")?)),
+            "reset" => {
+                handout::reset(&course, &one(&mut arguments, "an exercise")?)
+            }
+            "handout" => {
+                handout::make(&course, Path::new(&one(&mut arguments, "a folder")?))
+            }
             "grade" => grade(&course, arguments),
             "wrong" => wrong::run(&course, &all(arguments)?),
             other => Err(unexpected(other)),
@@ -76,7 +81,9 @@ fn grade(course: &Course, mut arguments: Arguments) -> anyhow::Result<ExitCode> 
 
 /// The only word that is left.
 fn one(arguments: &mut Arguments, what: &str) -> anyhow::Result<String> {
-    let word = arguments.word()?.ok_or_else(|| wrong_usage(format_args!("{what} is missing")))?;
+    let word = arguments
+        .word()?
+        .ok_or_else(|| wrong_usage(format_args!("{what} is missing")))?;
     match arguments.word()? {
         Some(more) => Err(unexpected(&more)),
         None => Ok(word),
@@ -100,5 +107,6 @@ fn nothing_more(mut arguments: Arguments) -> anyhow::Result<()> {
 
 /// Reads a text file; the error names it.
 fn read(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read {}", path.display()))
 }

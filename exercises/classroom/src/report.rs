@@ -14,12 +14,17 @@ use crate::grade::Grade;
 use crate::judge::Verdict;
 
 /// Writes `junit.xml` and `summary.json` to `folder`.
-pub fn write(folder: &Path, checkout: &str, grades: &[Grade]) -> anyhow::Result<()> {
+pub fn write(
+    folder: &Path,
+    checkout: &str,
+    grades: &[Grade],
+) -> anyhow::Result<()> {
     let junit = junit(checkout, grades).context("cannot make the JUnit report")?;
     let summary = serde_json::to_string_pretty(&summary(checkout, grades))?;
     for (name, text) in [("junit.xml", junit), ("summary.json", summary + "\n")] {
         let path = folder.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, text)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
@@ -28,8 +33,11 @@ pub fn write(folder: &Path, checkout: &str, grades: &[Grade]) -> anyhow::Result<
 fn junit(checkout: &str, grades: &[Grade]) -> io::Result<String> {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let suites = xml.create_element("testsuites").with_attribute(("name", checkout));
-    suites.write_inner_content(|xml| grades.iter().try_for_each(|grade| suite(xml, grade)))?;
+    let suites =
+        xml.create_element("testsuites").with_attribute(("name", checkout));
+    suites.write_inner_content(|xml| {
+        grades.iter().try_for_each(|grade| suite(xml, grade))
+    })?;
     Ok(String::from_utf8(xml.into_inner()).expect("all that was written is UTF-8"))
 }
 
@@ -40,12 +48,19 @@ fn suite(xml: &mut Writer<Vec<u8>>, grade: &Grade) -> io::Result<()> {
         ("failures", &(grade.verdicts.len() - grade.passed()).to_string()),
     ]);
     suite.write_inner_content(|xml| {
-        grade.verdicts.iter().try_for_each(|verdict| case(xml, &grade.exercise, verdict))
+        grade
+            .verdicts
+            .iter()
+            .try_for_each(|verdict| case(xml, &grade.exercise, verdict))
     })?;
     Ok(())
 }
 
-fn case(xml: &mut Writer<Vec<u8>>, exercise: &str, verdict: &Verdict) -> io::Result<()> {
+fn case(
+    xml: &mut Writer<Vec<u8>>,
+    exercise: &str,
+    verdict: &Verdict,
+) -> io::Result<()> {
     let seconds = format!("{:.3}", verdict.took.as_secs_f64());
     let case = xml.create_element("testcase").with_attributes([
         ("name", verdict.test.as_str()),
@@ -61,7 +76,8 @@ fn case(xml: &mut Writer<Vec<u8>>, exercise: &str, verdict: &Verdict) -> io::Res
     let reason: String = verdict.reason.chars().filter(allowed).collect();
     let first = reason.lines().next().unwrap_or_default();
     case.write_inner_content(|xml| {
-        let failure = xml.create_element("failure").with_attribute(("message", first));
+        let failure =
+            xml.create_element("failure").with_attribute(("message", first));
         failure.write_text_content(BytesText::new(&reason)).map(drop)
     })?;
     Ok(())

@@ -24,7 +24,10 @@ use crate::read;
 pub fn run(course: &Course, words: &[String]) -> anyhow::Result<ExitCode> {
     let exercises = match words {
         [] => course.exercises()?,
-        _ => words.iter().map(|word| course.exercise(word)).collect::<Result<_, _>>()?,
+        _ => words
+            .iter()
+            .map(|word| course.exercise(word))
+            .collect::<Result<_, _>>()?,
     };
     let dir = testkit::temp_dir();
     let root = dir.path().join("course");
@@ -36,7 +39,11 @@ pub fn run(course: &Course, words: &[String]) -> anyhow::Result<ExitCode> {
     for exercise in exercises {
         let patches = patches(course, &exercise)?;
         if patches.len() < 3 {
-            bail!("{} has {} wrong answers, and 3 are expected", exercise.name, patches.len());
+            bail!(
+                "{} has {} wrong answers, and 3 are expected",
+                exercise.name,
+                patches.len()
+            );
         }
         wrong.push((exercise, patches));
     }
@@ -102,11 +109,14 @@ fn is_found_out(
 }
 
 fn patches(course: &Course, exercise: &Exercise) -> anyhow::Result<Vec<PathBuf>> {
-    let folder = course.root.join("solutions").join(exercise.solution()).join("wrong");
-    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {folder:?}"))?;
+    let folder =
+        course.root.join("solutions").join(exercise.solution()).join("wrong");
+    let entries =
+        fs::read_dir(&folder).with_context(|| format!("cannot read {folder:?}"))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut patches: Vec<PathBuf> =
-        paths.filter(|path| path.extension().is_some_and(|it| it == "patch")).collect();
+    let mut patches: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|it| it == "patch"))
+        .collect();
     patches.sort();
     Ok(patches)
 }
@@ -119,13 +129,21 @@ fn find_out(
     patch: &Path,
 ) -> anyhow::Result<Result<String, String>> {
     let text = read(patch)?;
-    let Some(says) = text.lines().find_map(|line| line.strip_prefix("says: ")) else {
+    let Some(says) = text.lines().find_map(|line| line.strip_prefix("says: "))
+    else {
         bail!("{} does not say what a test has to say", patch.display());
     };
-    let answer = Path::new("solutions").join(exercise.solution()).join(Exercise::ANSWER);
+    let answer =
+        Path::new("solutions").join(exercise.solution()).join(Exercise::ANSWER);
     fs::copy(course.root.join(&answer), copied.root.join(&answer))?;
     let patched = Command::new("patch")
-        .args(["--quiet", "--strip=1", "--no-backup-if-mismatch", "--fuzz=0", "--input"])
+        .args([
+            "--quiet",
+            "--strip=1",
+            "--no-backup-if-mismatch",
+            "--fuzz=0",
+            "--input",
+        ])
         .arg(fs::canonicalize(patch)?)
         .current_dir(copied.root.join("solutions").join(exercise.solution()))
         .stdout(Stdio::null())

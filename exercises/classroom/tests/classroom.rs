@@ -8,15 +8,20 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::{Output, Program, TempDir, temp_dir};
 
-const ANSWER: &str = "exercises/ex01-wait/src/answer.rs";
+const ANSWER: &str = "exercises/ex01-wait/src/solution.rs";
 
 /// The top of this checkout.
 fn course() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("exercises/classroom").into()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("exercises/classroom")
+        .into()
 }
 
 fn classroom(folder: &Path, arguments: &[&str]) -> Output {
-    let program = Program::new(env!("CARGO_BIN_EXE_classroom")).args(arguments).cwd(folder);
+    let program =
+        Program::new(env!("CARGO_BIN_EXE_classroom")).args(arguments).cwd(folder);
     program.limit(Duration::from_secs(400)).output()
 }
 
@@ -26,7 +31,8 @@ struct Checkout(TempDir);
 impl Checkout {
     fn new() -> Checkout {
         let dir = temp_dir();
-        fs::create_dir_all(dir.path().join(ANSWER).parent().expect("a folder")).expect("mkdir");
+        fs::create_dir_all(dir.path().join(ANSWER).parent().expect("a folder"))
+            .expect("mkdir");
         Checkout(dir)
     }
 
@@ -42,7 +48,8 @@ impl Checkout {
 }
 
 fn solution() -> String {
-    fs::read_to_string(course().join("solutions/sol01-wait/src/answer.rs")).expect("the solution")
+    fs::read_to_string(course().join("solutions/sol01-wait/src/solution.rs"))
+        .expect("the solution")
 }
 
 /// Grades exercise 1 of all these; the summary of each.
@@ -51,14 +58,16 @@ fn grade(checkouts: &[&Checkout]) -> Vec<Value> {
     let folder = out.path().to_str().expect("UTF-8");
     let paths: Vec<&str> =
         checkouts.iter().map(|it| it.0.path().to_str().expect("UTF-8")).collect();
-    let arguments = [&["grade", "--only", "1", "--out", folder], &paths[..]].concat();
+    let arguments =
+        [&["grade", "--only", "1", "--out", folder], &paths[..]].concat();
     let output = classroom(&course(), &arguments);
     assert!(output.status.success(), "{output:?}");
     let results = paths.iter().map(|path| {
         let folder = out.path().join(Path::new(path).file_name().expect("a name"));
         let junit = fs::read_to_string(folder.join("junit.xml")).expect("JUnit");
         assert!(junit.contains("<testsuite name=\"ex01-wait\""), "{junit}");
-        let summary = fs::read_to_string(folder.join("summary.json")).expect("a summary");
+        let summary =
+            fs::read_to_string(folder.join("summary.json")).expect("a summary");
         serde_json::from_str::<Value>(&summary).expect("JSON")["results"][0].take()
     });
     results.collect()
@@ -72,7 +81,8 @@ fn answers_are_judged_whatever_they_are() {
     }";
     let hanging = "pub fn run_all(_: &[String]) -> Vec<i32> { loop {} }";
     let solved = Checkout::with(&solution());
-    let wrong = Checkout::with("pub fn run_all(_: &[String]) -> Vec<i32> { vec![0; 8] }");
+    let wrong =
+        Checkout::with("pub fn run_all(_: &[String]) -> Vec<i32> { vec![0; 8] }");
     let broken = Checkout::with("pub fn run_all( -> Vec<i32> {}");
     let forged = Checkout::with(forged);
     let hanging = Checkout::with(hanging);
@@ -82,31 +92,43 @@ fn answers_are_judged_whatever_they_are() {
     // The tests that a student hands in are not looked at.
     let tests = solved.0.path().join("exercises/ex01-wait/tests");
     fs::create_dir(&tests).expect("mkdir");
-    fs::write(tests.join("judge.rs"), "#[test] fn fine() {}").expect("to write");
+    fs::write(tests.join("check.rs"), "#[test] fn fine() {}").expect("to write");
 
     let all = [&solved, &wrong, &broken, &forged, &hanging, &missing, &linked];
     let [solved, wrong, broken, forged, hanging, missing, linked] =
         grade(&all).try_into().expect("seven results");
-    assert_eq!((&solved["solved"], &solved["failed"]), (&true.into(), &0.into()), "{solved}");
-    assert!(solved["passed"].as_u64() > Some(4), "our own tests, and all of them: {solved}");
+    assert_eq!(
+        (&solved["solved"], &solved["failed"]),
+        (&true.into(), &0.into()),
+        "{solved}"
+    );
+    assert!(
+        solved["passed"].as_u64() > Some(4),
+        "our own tests, and all of them: {solved}"
+    );
     for (what, result, says) in [
         ("wrong", &wrong, "exit code"),
         ("broken", &broken, "error"),
         ("forged", &forged, "all have ended"),
         ("hanging", &hanging, "all have ended"),
-        ("missing", &missing, "there is no src/answer.rs"),
+        ("missing", &missing, "there is no src/solution.rs"),
         ("linked", &linked, "cannot be read"),
     ] {
         assert_eq!(result["solved"], false, "{what}: {result}");
         let reason = result["reason"].as_str().unwrap_or_default();
         assert!(reason.contains(says), "{what}: {reason}");
     }
-    assert!(!linked.to_string().contains("root:"), "nothing of the file is shown: {linked}");
+    assert!(
+        !linked.to_string().contains("root:"),
+        "nothing of the file is shown: {linked}"
+    );
 }
 
 #[test]
 fn a_path_that_is_no_checkout_is_an_error_before_the_work_begins() {
-    for (path, says) in [("/nowhere", "cannot find the checkout"), ("/etc", "no checkout")] {
+    for (path, says) in
+        [("/nowhere", "cannot find the checkout"), ("/etc", "no checkout")]
+    {
         let output = classroom(&course(), &["grade", path]);
         assert_eq!(output.status.code(), Some(1));
         assert!(output.stderr.contains(says), "{output:?}");
@@ -125,8 +147,12 @@ fn a_handout_has_no_solutions_and_can_be_reset() {
     let output = classroom(&course(), &["handout", path]);
     assert!(output.status.success(), "{output:?}");
     assert!(!folder.join("solutions").exists() && !folder.join(".ci").exists());
-    let summary = fs::read_to_string(folder.join("book/src/SUMMARY.md")).expect("the book");
-    assert!(summary.contains("exercises/") && !summary.contains("olutions"), "{summary}");
+    let summary =
+        fs::read_to_string(folder.join("book/src/SUMMARY.md")).expect("the book");
+    assert!(
+        summary.contains("exercises/") && !summary.contains("olutions"),
+        "{summary}"
+    );
     let readme = fs::read_to_string(folder.join("README.md")).expect("the README");
     assert!(!readme.contains("`solutions`"), "{readme}");
 
@@ -137,12 +163,16 @@ fn a_handout_has_no_solutions_and_can_be_reset() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(fs::read_to_string(&answer).expect("the stub"), stub);
     let aside = answer.with_extension("rs.before-reset");
-    assert_eq!(fs::read_to_string(aside).expect("what was there before"), "my work");
+    assert_eq!(
+        fs::read_to_string(aside).expect("what was there before"),
+        "my work"
+    );
 
     // Handed out in another way, the tag is gone; and the student has committed.
     let git = |arguments: &[&str]| {
         let who = ["-c", "user.name=student", "-c", "user.email=student@localhost"];
-        let output = Program::new("git").args(who).args(arguments).cwd(&folder).output();
+        let output =
+            Program::new("git").args(who).args(arguments).cwd(&folder).output();
         assert!(output.status.success(), "{output:?}");
     };
     git(&["tag", "--delete", "handout"]);

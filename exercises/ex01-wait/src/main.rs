@@ -1,8 +1,8 @@
-//! The program of the exercise. Your part is `answer.rs`.
+//! The program of the exercise. Your part is `solution.rs`.
 
-mod answer;
-mod given;
+mod harness;
+mod solution;
 
 fn main() {
-    given::run();
+    harness::run();
 }

@@ -1,10 +1,10 @@
-//! The program of the exercise. Your part is `answer.rs`.
+//! The program of the exercise. Your part is `solution.rs`.
 
-mod answer;
-mod given;
+mod harness;
+mod solution;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    given::run()
+    harness::run()
 }

@@ -1,11 +1,11 @@
-//! The program of the exercise. Your part is `answer.rs`.
+//! The program of the exercise. Your part is `solution.rs`.
 
-mod answer;
-mod given;
-mod kit;
+mod harness;
+mod solution;
+mod worker_io;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    given::run()
+    harness::run()
 }

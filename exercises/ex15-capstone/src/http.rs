@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::poll::PollFlags;
 
-use crate::given::Greeter;
+use crate::harness::Greeter;
 
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 16 << 10;
@@ -83,7 +83,12 @@ impl Connection {
         }
     }
 
-    fn go_on(&mut self, program: &mut Greeter, last: bool, failed: &mut bool) -> io::Result<()> {
+    fn go_on(
+        &mut self,
+        program: &mut Greeter,
+        last: bool,
+        failed: &mut bool,
+    ) -> io::Result<()> {
         loop {
             match self.state {
                 State::Waiting { skip } => {
@@ -101,9 +106,15 @@ impl Connection {
     }
 
     /// Whether there was one: at the end of the stream there is none.
-    fn read_request(&mut self, mut skip: u64, program: &Greeter, last: bool) -> io::Result<bool> {
+    fn read_request(
+        &mut self,
+        mut skip: u64,
+        program: &Greeter,
+        last: bool,
+    ) -> io::Result<bool> {
         loop {
-            let here = self.input.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
+            let here =
+                self.input.len().min(usize::try_from(skip).unwrap_or(usize::MAX));
             self.input.drain(..here);
             skip -= here as u64;
             self.state = State::Waiting { skip };
@@ -185,15 +196,22 @@ impl AsFd for Connection {
 fn parse(bytes: &[u8]) -> Result<Option<(usize, bool, u64)>, httparse::Error> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut headers);
-    let httparse::Status::Complete(length) = request.parse(bytes)? else { return Ok(None) };
+    let httparse::Status::Complete(length) = request.parse(bytes)? else {
+        return Ok(None);
+    };
     let header = |name: &str| {
-        let found = request.headers.iter().find(|it| it.name.eq_ignore_ascii_case(name));
-        found.map(|it| String::from_utf8_lossy(it.value).trim().to_ascii_lowercase())
+        let found =
+            request.headers.iter().find(|it| it.name.eq_ignore_ascii_case(name));
+        found
+            .map(|it| String::from_utf8_lossy(it.value).trim().to_ascii_lowercase())
     };
     let says = header("Connection").unwrap_or_default();
     let keep_alive = request.version == Some(1) && says != "close";
-    let (body, chunked) = (header("Content-Length"), header("Transfer-Encoding").is_some());
-    let body = body.map_or(Ok(0), |text| text.parse()).map_err(|_| httparse::Error::HeaderValue)?;
+    let (body, chunked) =
+        (header("Content-Length"), header("Transfer-Encoding").is_some());
+    let body = body
+        .map_or(Ok(0), |text| text.parse())
+        .map_err(|_| httparse::Error::HeaderValue)?;
     // Where a chunked body ends, nobody here can tell. This answer has to be the last.
     Ok(Some((length, keep_alive && !chunked, body)))
 }

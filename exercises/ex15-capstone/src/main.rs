@@ -1,13 +1,13 @@
-//! The program of the exercise. Your part is `answer.rs`.
+//! The program of the exercise. Your part is `solution.rs`.
 
-mod answer;
-mod given;
+mod harness;
 mod http;
-#[path = "../../ex13-drain/src/kit.rs"]
-mod kit;
+mod solution;
+#[path = "../../ex13-drain/src/worker_io.rs"]
+mod worker_io;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    given::run()
+    harness::run()
 }

@@ -1,11 +1,11 @@
 //! The program of the exercise, solved.
 
-mod answer;
-#[path = "../../../exercises/ex06-least-connections/src/given.rs"]
-mod given;
+#[path = "../../../exercises/ex06-least-connections/src/harness.rs"]
+mod harness;
+mod solution;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    given::run()
+    harness::run()
 }

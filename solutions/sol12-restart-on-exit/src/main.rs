@@ -1,11 +1,11 @@
 //! The program of the exercise, solved.
 
-mod answer;
-#[path = "../../../exercises/ex12-restart-on-exit/src/given.rs"]
-mod given;
+#[path = "../../../exercises/ex12-restart-on-exit/src/harness.rs"]
+mod harness;
+mod solution;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    given::run()
+    harness::run()
 }

@@ -1,13 +1,13 @@
 //! The program of the exercise, solved.
 
-mod answer;
-#[path = "../../../exercises/ex13-drain/src/given.rs"]
-mod given;
-#[path = "../../../exercises/ex13-drain/src/kit.rs"]
-mod kit;
+#[path = "../../../exercises/ex13-drain/src/harness.rs"]
+mod harness;
+mod solution;
+#[path = "../../../exercises/ex13-drain/src/worker_io.rs"]
+mod worker_io;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    given::run()
+    harness::run()
 }

@@ -1,9 +1,9 @@
 //! The program of the exercise, solved.
 
-mod answer;
-#[path = "../../../exercises/ex14-restart-limit/src/given.rs"]
-mod given;
+#[path = "../../../exercises/ex14-restart-limit/src/harness.rs"]
+mod harness;
+mod solution;
 
 fn main() {
-    given::run();
+    harness::run();
 }

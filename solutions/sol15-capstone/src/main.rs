@@ -1,15 +1,15 @@
 //! The program of the exercise, solved.
 
-mod answer;
-#[path = "../../../exercises/ex15-capstone/src/given.rs"]
-mod given;
+#[path = "../../../exercises/ex15-capstone/src/harness.rs"]
+mod harness;
 #[path = "../../../exercises/ex15-capstone/src/http.rs"]
 mod http;
-#[path = "../../../exercises/ex13-drain/src/kit.rs"]
-mod kit;
+mod solution;
+#[path = "../../../exercises/ex13-drain/src/worker_io.rs"]
+mod worker_io;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    given::run()
+    harness::run()
 }

@@ -42,8 +42,12 @@ pub struct Script {
 impl Script {
     pub fn new(steps: impl IntoIterator<Item = Step>) -> Script {
         // A read of no bytes would be the end of the stream.
-        let empty = |step: &Step| matches!(step, Step::Bytes(bytes) if bytes.is_empty());
-        Script { steps: steps.into_iter().filter(|step| !empty(step)).collect(), taken: 0 }
+        let empty =
+            |step: &Step| matches!(step, Step::Bytes(bytes) if bytes.is_empty());
+        Script {
+            steps: steps.into_iter().filter(|step| !empty(step)).collect(),
+            taken: 0,
+        }
     }
 
     /// One step for each of `pieces`.

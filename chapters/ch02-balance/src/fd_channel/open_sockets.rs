@@ -50,8 +50,9 @@ impl OpenSockets {
     pub(super) fn closed(&mut self) -> Vec<Value> {
         let done = |key: &Key| key.closing && key.open() == 0;
         let answers = self.keys.iter().filter(|(_, state)| done(state));
-        let answers =
-            answers.map(|(key, _)| json!({"cmd": "NODE_SOCKET_ALL_CLOSED", "key": key})).collect();
+        let answers = answers
+            .map(|(key, _)| json!({"cmd": "NODE_SOCKET_ALL_CLOSED", "key": key}))
+            .collect();
         self.keys.retain(|_, key| !done(key));
         answers
     }

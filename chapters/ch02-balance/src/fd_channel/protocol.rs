@@ -16,7 +16,9 @@ impl FdChannel {
         let key = message.get("key").and_then(Value::as_str).unwrap_or_default();
         let incoming = match message.get("cmd").and_then(Value::as_str) {
             Some("NODE_HANDLE") => return self.receive_handle(message),
-            Some("NODE_HANDLE_ACK") => self.take_answered().map(|_| Incoming::Acked),
+            Some("NODE_HANDLE_ACK") => {
+                self.take_answered().map(|_| Incoming::Acked)
+            }
             Some("NODE_HANDLE_NACK") => self.refused(),
             Some("NODE_SOCKET_NOTIFY_CLOSE") => {
                 self.open.close(key);
@@ -46,7 +48,8 @@ impl FdChannel {
         let mut passed = Passed::open(envelope, fd);
         passed.open = self.open.add(passed.fields.get("key"));
         let ack_end = self.channel.queued();
-        self.inbox.push_back(Arrived { ack_end, item: Ok(Incoming::Passed(passed)) });
+        self.inbox
+            .push_back(Arrived { ack_end, item: Ok(Incoming::Passed(passed)) });
         None
     }
     // ANCHOR_END: receive_handle
@@ -56,7 +59,11 @@ impl FdChannel {
     /// answered, whatever the other side says.
     fn take_answered(&mut self) -> Option<(Line, Sending)> {
         let (_, oldest) = self.under_way.front()?;
-        if oldest.end > self.channel.flushed() { None } else { self.under_way.pop_front() }
+        if oldest.end > self.channel.flushed() {
+            None
+        } else {
+            self.under_way.pop_front()
+        }
     }
 
     /// The oldest handle did not arrive. Again, but not for ever.

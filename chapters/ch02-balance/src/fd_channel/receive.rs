@@ -63,7 +63,8 @@ impl FdChannel {
     /// Whether more is read now. Not while the other side takes none of our answers: it could make us
     /// keep more and more of them.
     pub(super) fn reads(&self) -> bool {
-        let replies = self.replies.len() < MAX_REPLIES && self.replied() <= MAX_REPLIED;
+        let replies =
+            self.replies.len() < MAX_REPLIES && self.replied() <= MAX_REPLIED;
         self.inbox.len() < MAX_INBOX && replies
     }
 

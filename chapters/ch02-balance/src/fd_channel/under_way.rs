@@ -25,8 +25,11 @@ pub(super) struct Sending {
 }
 
 /// The message in an envelope, and the descriptor that nobody else holds any more.
-pub(super) fn into_message_and_fd((line, sending): (Line, Sending)) -> (Value, OwnedFd) {
+pub(super) fn into_message_and_fd(
+    (line, sending): (Line, Sending),
+) -> (Value, OwnedFd) {
     let message = line.message()["msg"].take();
-    let fd = Arc::into_inner(sending.fd).expect("the stream holds it only until it is written");
+    let fd = Arc::into_inner(sending.fd)
+        .expect("the stream holds it only until it is written");
     (message, fd)
 }

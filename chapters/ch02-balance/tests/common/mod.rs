@@ -70,7 +70,8 @@ pub fn child_named(server: &Running, name: &str) -> i32 {
     let mark = format!("{name} is ");
     let out = server.stdout();
     let line = out.lines().rev().find_map(|line| line.strip_prefix(&mark));
-    line.and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("no {mark:?} in\n{out}"))
+    line.and_then(|pid| pid.parse().ok())
+        .unwrap_or_else(|| panic!("no {mark:?} in\n{out}"))
 }
 
 /// How many children this place has had.
@@ -93,11 +94,16 @@ pub fn is_root() -> bool {
 #[track_caller]
 pub fn assert_no_busy_loop(server: &Running) {
     let family = server.family();
-    let used = || -> Duration { family.iter().map(|process| cpu_time(process.pid)).sum() };
+    let used =
+        || -> Duration { family.iter().map(|process| cpu_time(process.pid)).sum() };
     let (begun, before) = (Instant::now(), used());
     thread::sleep(Duration::from_secs(1));
     let used = used() - before;
-    assert!(used * 4 < begun.elapsed(), "{used:?} of CPU time in {:?} of waiting", begun.elapsed());
+    assert!(
+        used * 4 < begun.elapsed(),
+        "{used:?} of CPU time in {:?} of waiting",
+        begun.elapsed()
+    );
 }
 
 /// A client that has sent nothing.
@@ -204,14 +210,17 @@ pub fn send_with(stream: &UnixStream, bytes: &[u8], fds: &[&OwnedFd]) {
     let rights = [ControlMessage::ScmRights(&numbers)];
     let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
     let parts = [IoSlice::new(bytes)];
-    let sent = sendmsg::<()>(stream.as_raw_fd(), &parts, rights, MsgFlags::empty(), None);
+    let sent =
+        sendmsg::<()>(stream.as_raw_fd(), &parts, rights, MsgFlags::empty(), None);
     assert_eq!(sent, Ok(bytes.len()), "in one piece");
 }
 
 /// Passes a descriptor as chapter 2's parent does.
 #[track_caller]
 pub fn pass(channel: &mut FdChannel, message: Value, fd: impl Into<OwnedFd>) {
-    channel.pass("net.Socket", Map::new(), message, fd.into()).expect("there is room");
+    channel
+        .pass("net.Socket", Map::new(), message, fd.into())
+        .expect("there is room");
 }
 
 /// The next that comes in, within a long time.

@@ -34,12 +34,17 @@ pub fn start(program: Program) -> (Running, HandleChannel) {
 /// Two channels that are connected with each other.
 pub fn channels() -> (HandleChannel, HandleChannel) {
     let (one, other) = UnixStream::pair().expect("a pair");
-    (HandleChannel::new(one).expect("a channel"), HandleChannel::new(other).expect("a channel"))
+    (
+        HandleChannel::new(one).expect("a channel"),
+        HandleChannel::new(other).expect("a channel"),
+    )
 }
 
 /// The next that comes and is the program's, be it an error. Blocks; `None` at the end of the channel.
 #[track_caller]
-pub fn try_next(channel: &mut HandleChannel) -> Result<Option<Delivery>, RecvError> {
+pub fn try_next(
+    channel: &mut HandleChannel,
+) -> Result<Option<Delivery>, RecvError> {
     let until = Instant::now() + LONG;
     loop {
         match channel.recv() {
@@ -66,7 +71,9 @@ pub fn message(channel: &mut HandleChannel) -> (Value, Option<Handle>) {
     loop {
         match next(channel) {
             Delivery::Acked => {}
-            Delivery::Message(received) => return (received.message, received.handle),
+            Delivery::Message(received) => {
+                return (received.message, received.handle);
+            }
             other => panic!("a message was to come, not {other:?}"),
         }
     }
@@ -75,7 +82,8 @@ pub fn message(channel: &mut HandleChannel) -> (Value, Option<Handle>) {
 /// Two TCP sockets that are connected with each other.
 pub fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = tcp_listener();
-    let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
+    let client = TcpStream::connect(listener.local_addr().expect("an address"))
+        .expect("connected");
     (listener.accept().expect("accepted").0, client)
 }
 

@@ -21,7 +21,10 @@ pub fn program() -> Program {
 }
 
 /// `watch`, with its flags, and the program that it watches.
-pub fn watch(flags: &[&str], program: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Program {
+pub fn watch(
+    flags: &[&str],
+    program: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Program {
     self::program().arg("watch").args(flags).arg("--").args(program)
 }
 
@@ -37,12 +40,14 @@ pub fn message(json: &str) -> String {
 
 /// The last two events of a child that has ended by itself.
 pub fn exited(code: i32) -> [String; 2] {
-    ["exit", "close"].map(|it| format!(r#"{{"event":"{it}","code":{code},"signal":null}}"#))
+    ["exit", "close"]
+        .map(|it| format!(r#"{{"event":"{it}","code":{code},"signal":null}}"#))
 }
 
 /// The last two events of a child that a signal has ended.
 pub fn killed(signal: &str) -> [String; 2] {
-    ["exit", "close"].map(|it| format!(r#"{{"event":"{it}","code":null,"signal":"{signal}"}}"#))
+    ["exit", "close"]
+        .map(|it| format!(r#"{{"event":"{it}","code":null,"signal":"{signal}"}}"#))
 }
 
 /// Lines with every number behind a `pid` replaced by `PID`.
@@ -64,8 +69,12 @@ fn mask(line: &str) -> String {
 
 /// The events that a watched child has come to, exactly as they were printed, but for the pid.
 #[track_caller]
-pub fn assert_events<S: AsRef<str>>(output: &Output, expected: impl IntoIterator<Item = S>) {
-    let expected: Vec<String> = expected.into_iter().map(|it| it.as_ref().to_owned()).collect();
+pub fn assert_events<S: AsRef<str>>(
+    output: &Output,
+    expected: impl IntoIterator<Item = S>,
+) {
+    let expected: Vec<String> =
+        expected.into_iter().map(|it| it.as_ref().to_owned()).collect();
     assert_eq!(masked(&output.stdout), expected, "stderr: {}", output.stderr);
     assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
 }
@@ -80,8 +89,15 @@ pub fn events_with_a_grandchild(program: Program) -> Vec<String> {
     let (reader, writer) = nix::unistd::pipe().expect("a pipe");
     let running = program.stdin(reader).start();
     running.wait_for_line("\"exit\"");
-    assert!(!running.stdout().contains("\"close\""), "a grandchild still holds something");
-    assert_eq!(zombies_of(running.pid()), [], "the child must be waited for at once");
+    assert!(
+        !running.stdout().contains("\"close\""),
+        "a grandchild still holds something"
+    );
+    assert_eq!(
+        zombies_of(running.pid()),
+        [],
+        "the child must be waited for at once"
+    );
     drop(writer);
     assert!(running.wait(LONG).success(), "{}", running.stderr());
     // In whatever order they come.

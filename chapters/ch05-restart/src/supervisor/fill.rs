@@ -18,7 +18,8 @@ impl Supervisor {
             return;
         }
         self.retry = None;
-        let missing = self.want.saturating_sub(self.ready().count() + self.starting());
+        let missing =
+            self.want.saturating_sub(self.ready().count() + self.starting());
         let room = self.room();
         if missing > room {
             self.make_room(now, missing - room, actions);
@@ -38,7 +39,12 @@ impl Supervisor {
 
     /// Kills the oldest of those that drain; but not one that has hardly begun to: that is no slow
     /// client, that is a processor with too much to do.
-    fn make_room(&mut self, now: Instant, places: usize, actions: &mut Vec<Action>) {
+    fn make_room(
+        &mut self,
+        now: Instant,
+        places: usize,
+        actions: &mut Vec<Action>,
+    ) {
         let draining = self.workers.iter().filter_map(|(&id, state)| match state {
             State::Draining { since, .. } => Some((*since + FAIR_CHANCE, id)),
             _ => None,

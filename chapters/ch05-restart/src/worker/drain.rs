@@ -47,11 +47,16 @@ impl<H: Handler> Worker<H> {
     /// a deadline that is nearer.
     pub(super) fn start_draining(&mut self, why: Why) {
         let now = Instant::now();
-        let until = now + if why == Why::ParentIsGone { LIMIT_ALONE } else { LIMIT };
+        let until =
+            now + if why == Why::ParentIsGone { LIMIT_ALONE } else { LIMIT };
         let first = self.drain.is_none();
         let code = if why == Why::Panicked { 1 } else { 0 };
-        let drain =
-            self.drain.get_or_insert(Drain { until, code, accept_until: None, may_end: false });
+        let drain = self.drain.get_or_insert(Drain {
+            until,
+            code,
+            accept_until: None,
+            may_end: false,
+        });
         drain.until = drain.until.min(until);
         // After a panic, others take those who wait in the backlog. When all workers end, nobody
         // would: with the last copy of the listener, the kernel resets them all.
@@ -134,7 +139,8 @@ impl<H: Handler> Worker<H> {
                 continue;
             }
             let stream = self.connections.swap_remove(index).into_stream();
-            let sent = channel.send_handle(json!({"act": "adopt"}), Handle::Tcp(stream));
+            let sent =
+                channel.send_handle(json!({"act": "adopt"}), Handle::Tcp(stream));
             if let Err(not_passed) = sent {
                 self.connections.extend(Connection::new(not_passed.fd.into()));
                 return;
@@ -148,7 +154,9 @@ impl<H: Handler> Worker<H> {
     /// answers that are still on their way.
     pub(super) fn is_drained(&self) -> Option<u8> {
         let drain = self.drain.as_ref()?;
-        let under_way = |it: &ch03_handles::HandleChannel| it.wants_write() || it.awaits_answer();
+        let under_way = |it: &ch03_handles::HandleChannel| {
+            it.wants_write() || it.awaits_answer()
+        };
         let unheard = self.channel.as_ref().is_some_and(under_way);
         let calls = drain.accept_until.is_some() && self.listener.is_some();
         // A parent that answers to a suicide may say that there will be no replacement.

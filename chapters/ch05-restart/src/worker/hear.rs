@@ -13,8 +13,12 @@ impl<H: Handler> Worker<H> {
             match channel.recv() {
                 Ok(Some(Delivery::Message(received))) => self.receive(received),
                 Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
-                Ok(Some(Delivery::Missing)) => complain("the listener was lost on its way here"),
-                Ok(Some(Delivery::Acked | Delivery::Refused(..) | Delivery::Internal)) => {}
+                Ok(Some(Delivery::Missing)) => {
+                    complain("the listener was lost on its way here")
+                }
+                Ok(Some(
+                    Delivery::Acked | Delivery::Refused(..) | Delivery::Internal,
+                )) => {}
                 Err(error) if error.would_block() => return,
                 Err(error @ RecvError::Json(_)) => complain(error),
                 Ok(None) => self.parent_is_gone(),
@@ -34,7 +38,10 @@ impl<H: Handler> Worker<H> {
                 // nothing. None may then wait in accept(2), deaf to everything else.
                 match listener.set_nonblocking(true) {
                     Ok(()) => self.listener = Some(listener),
-                    Err(error) => complain(format_args!("useless listener: {}", reason(&error))),
+                    Err(error) => complain(format_args!(
+                        "useless listener: {}",
+                        reason(&error)
+                    )),
                 }
             }
             (Some("connection"), Some(Handle::Tcp(stream))) => {

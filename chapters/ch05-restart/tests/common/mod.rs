@@ -35,7 +35,8 @@ pub fn program() -> Program {
 #[track_caller]
 pub fn server(workers: usize, crash_after: u64) -> Running {
     let numbers = [workers.to_string(), crash_after.to_string()];
-    let arguments = ["--port", "0", "--workers", &numbers[0], "--crash-after", &numbers[1]];
+    let arguments =
+        ["--port", "0", "--workers", &numbers[0], "--crash-after", &numbers[1]];
     let server = program().args(arguments).start();
     wait_until_full(&server, workers);
     server
@@ -52,7 +53,9 @@ pub fn server_of(workers: usize, exec: &[&str]) -> Running {
 /// Blocks until `workers` are ready and none of them is about to end.
 #[track_caller]
 pub fn wait_until_full(server: &Running, workers: usize) {
-    eventually(&format!("{workers} workers that serve"), SOON, || serving(server).len() == workers);
+    eventually(&format!("{workers} workers that serve"), SOON, || {
+        serving(server).len() == workers
+    });
 }
 
 /// The workers that are ready, and neither ending nor gone: as the master's log says.
@@ -69,9 +72,13 @@ pub fn most_at_once(server: &Running) -> usize {
 /// comes with the word `comes`, and goes with its suicide or its end.
 fn replay(server: &Running, comes: &str) -> (BTreeSet<i32>, usize) {
     let (mut there, mut most) = (BTreeSet::new(), 0);
-    for line in server.stdout().split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+    for line in
+        server.stdout().split_inclusive('\n').filter(|line| line.ends_with('\n'))
+    {
         let mut words = line.split_whitespace();
-        let (Some("worker"), Some(pid)) = (words.next(), words.next()) else { continue };
+        let (Some("worker"), Some(pid)) = (words.next(), words.next()) else {
+            continue;
+        };
         let Ok(pid) = pid.parse() else { continue };
         match words.next() {
             Some(word) if word == comes => drop(there.insert(pid)),
@@ -100,7 +107,11 @@ pub fn process(pid: i32) -> Process {
 /// Signals a process that must be alive.
 #[track_caller]
 pub fn signal(process: Process, signal: Signal) {
-    assert!(process.signal(signal), "{} was gone before it got {signal}", process.pid);
+    assert!(
+        process.signal(signal),
+        "{} was gone before it got {signal}",
+        process.pid
+    );
 }
 
 /// Opens a connection, sends `bytes`, and returns once the only worker has accepted it.
@@ -124,7 +135,8 @@ pub fn connected(server: &Running, bytes: &[u8]) -> Client {
 /// Reads an answer, which must be the worker's own, and tells who gave it.
 #[track_caller]
 pub fn answer(client: &mut Client) -> (Response, i32) {
-    let response = client.read_response().unwrap_or_else(|error| panic!("no answer: {error}"));
+    let response =
+        client.read_response().unwrap_or_else(|error| panic!("no answer: {error}"));
     assert_eq!(response.status, 200, "{response:?}");
     let pid = testkit::pid_in(&response.body);
     let pid = pid.unwrap_or_else(|| panic!("no pid in {response:?}"));
@@ -133,7 +145,9 @@ pub fn answer(client: &mut Client) -> (Response, i32) {
 
 /// Whether the answer says that it is the last one.
 pub fn says_close(response: &Response) -> bool {
-    response.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    response
+        .header("Connection")
+        .is_some_and(|value| value.eq_ignore_ascii_case("close"))
 }
 
 /// A load with a connection for each request.
@@ -148,8 +162,8 @@ pub fn keeping(server: &Running, clients: usize) -> Load {
 
 /// The memory that a process has in use, in KiB.
 pub fn memory(pid: i32) -> u64 {
-    let number =
-        status(pid, "VmRSS:").and_then(|value| value.split_whitespace().next()?.parse().ok());
+    let number = status(pid, "VmRSS:")
+        .and_then(|value| value.split_whitespace().next()?.parse().ok());
     number.unwrap_or(0)
 }
 
@@ -162,8 +176,11 @@ pub fn status(pid: i32, name: &str) -> Option<String> {
 
 /// Whether there is such a program. Where there is none, says so: the test has to return.
 pub fn installed(name: &str) -> bool {
-    let there =
-        Program::new("sh").args(["-c", "command -v \"$0\"", name]).output().status.success();
+    let there = Program::new("sh")
+        .args(["-c", "command -v \"$0\"", name])
+        .output()
+        .status
+        .success();
     if !there {
         skipped(&format!("no {name} found in PATH"));
     }

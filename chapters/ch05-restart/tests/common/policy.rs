@@ -24,7 +24,11 @@ impl Policy {
     pub fn ready(want: usize) -> Policy {
         let mut policy = Policy::new(want);
         let actions = policy.tick();
-        assert_eq!(starts(&actions), want, "the first Tick starts all: {actions:?}");
+        assert_eq!(
+            starts(&actions),
+            want,
+            "the first Tick starts all: {actions:?}"
+        );
         for _ in 0..want {
             policy.start_ready();
         }
@@ -51,7 +55,11 @@ impl Policy {
     pub fn started(&mut self) -> Id {
         let id = Id(self.next);
         self.next += 1;
-        assert_eq!(self.step(Input::Started(id)), [], "a start that was carried out");
+        assert_eq!(
+            self.step(Input::Started(id)),
+            [],
+            "a start that was carried out"
+        );
         id
     }
 
@@ -64,7 +72,9 @@ impl Policy {
 
     /// Until the supervisor wants to be asked again, in milliseconds.
     pub fn next_in(&self) -> Option<u128> {
-        self.supervisor.deadline().map(|at| at.saturating_duration_since(self.now).as_millis())
+        self.supervisor
+            .deadline()
+            .map(|at| at.saturating_duration_since(self.now).as_millis())
     }
 
     /// Milliseconds since the test began.

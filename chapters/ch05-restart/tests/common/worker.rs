@@ -35,10 +35,15 @@ pub fn alone_as(program: Program) -> Alone {
         addr,
         listener: Some(listener),
     };
-    let copy = alone.listener.as_ref().expect("it is there").try_clone().expect("a copy");
-    let sent = alone.channel.send_handle(Value::from("server"), Handle::TcpListener(copy));
+    let copy =
+        alone.listener.as_ref().expect("it is there").try_clone().expect("a copy");
+    let sent =
+        alone.channel.send_handle(Value::from("server"), Handle::TcpListener(copy));
     sent.expect("the listener leaves");
-    assert!(matches!(alone.next(), Some(Delivery::Acked)), "the worker acknowledges its listener");
+    assert!(
+        matches!(alone.next(), Some(Delivery::Acked)),
+        "the worker acknowledges its listener"
+    );
     alone
 }
 
@@ -51,7 +56,9 @@ impl Alone {
             other => Some(other),
         });
         let next = next.expect("the worker says something");
-        next.unwrap_or_else(|error| panic!("what the worker says is no message: {error}"))
+        next.unwrap_or_else(|error| {
+            panic!("what the worker says is no message: {error}")
+        })
     }
 
     /// Blocks until the worker ends its channel, and returns all messages that came before.

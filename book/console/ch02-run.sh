@@ -1,7 +1,0 @@
-#!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/terminal.bash"
-serve ch02-balance
-show_log
-echo '$ bash book/scripts/ask-in-turn.sh'
-bash book/scripts/ask-in-turn.sh "$url"

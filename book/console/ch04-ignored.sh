@@ -1,7 +1,0 @@
-#!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/terminal.bash"
-run_with ch04-events "watch --kill TERM --after 300 -- \\
-    sh -c 'trap \"\" TERM; exec sleep 1'"
-run_with ch04-events "watch --kill TERM --after 300 -- \\
-    sh -c 'trap : TERM; exec sleep 1'"

@@ -1,4 +1,0 @@
-#!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/terminal.bash"
-script ch04-events

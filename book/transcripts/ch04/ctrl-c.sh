@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR/..
+. "$(dirname "$0")/../terminal.bash"
+# A terminal of its own, and somebody who types into it.
+echo '$ bash book/scripts/two-processes.sh'
+mkfifo "$work/keys"
+: >"$work/log"
+env --default-signal=INT script -qec 'bash book/scripts/two-processes.sh' /dev/null <"$work/keys" >>"$work/log" 2>&1 &
+terminal=$!
+started+=("$terminal")
+exec {keys}<>"$work/keys"
+until_log 'both wait'
+printf '\003' >&"$keys"
+gone "$terminal" 5
+tr -d '\r' <"$work/log"

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR/..
+. "$(dirname "$0")/../terminal.bash"
+echo "\$ cargo run -q -p ch03-handles -- --workers 1 --exec sh -c 'sleep 3 & exit 7'"
+build ch03-handles
+start "$program" --port 0 --workers 1 --exec sh -c 'sleep 3 & exit 7'
+is_zombie() { [[ $(ps -o stat= --ppid "$server") == *Z* ]]; }
+until_true 2 is_zombie
+show_log
+type_in "ps -o pid=,stat=,comm= --ppid $server"
+type_in 'sleep 1'
+type_in "ps -o pid=,stat=,comm= --ppid $server"
+type_in 'sleep 3'
+gone "$server" 5
+show_log

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR/..
+. "$(dirname "$0")/../terminal.bash"
+echo '$ node book/node/heard.js &'
+: >"$work/log"
+node book/node/heard.js >>"$work/log" &
+node=$!
+started+=("$node")
+until_log 'listens'
+show_log
+type_in "kill -STOP $node"
+stopped() { grep -q '^State:.*T' "/proc/$node/status"; }
+until_true 5 stopped
+type_in "kill -USR2 $node; kill -USR2 $node; kill -USR2 $node"
+type_in "kill -CONT $node"
+until_log 'heard'
+sleep 0.5
+show_log

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR/..
+. "$(dirname "$0")/../terminal.bash"
+serve ch05-restart --workers 1 --crash-after 0
+until_log 'is ready'
+show_log
+type_in "exec 3<>/dev/tcp/127.0.0.1/1337; printf 'GET / HTTP/1.1\r\nHo' >&3"
+echo '^C'
+kill -INT "$server"
+until_log 'drains'
+show_log
+type_in 'curl -s http://127.0.0.1:1337; echo "curl ends with $?"'
+type_in "printf 'st: localhost\r\n\r\n' >&3; cat <&3 | grep handled"
+exec 3>&-
+code=0
+wait "$server" || code=$?
+show_log
+[ "$code" = 0 ] || fail "the server ends with $code"

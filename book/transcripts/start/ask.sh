@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR/..
+. "$(dirname "$0")/../terminal.bash"
+serve ch05-restart --workers 2 >/dev/null
+until_log 'is ready' 2
+type_in 'curl -s http://127.0.0.1:1337'
+type_in 'curl -s http://127.0.0.1:1337'
+type_in 'curl -s http://127.0.0.1:1337'

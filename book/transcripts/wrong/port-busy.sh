@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR/..
+. "$(dirname "$0")/../terminal.bash"
+serve ch05-restart --workers 1
+until_log 'is ready'
+port=${url##*:}
+echo '$ cargo run -q -p ch05-restart; echo "it ends with $?"'
+"$program" --port "$port" 2>&1 || echo "it ends with $?"
+show_holders() {
+  echo "\$ ss -Hltnp 'sport = :1337' | grep -o '\"[^,]*,pid=[0-9]*' | sort -V"
+  ss -Hltnp "sport = :$port" | grep -o '"[^,]*,pid=[0-9]*' | sort -V
+}
+show_holders
+type_in "kill $server"
+gone "$server" 6 || fail "the server does not end"
+echo '$ cargo run -q -p ch05-restart -- --workers 1'
+start "$program" --port "$port" --workers 1
+until_log 'is ready'
+show_log

@@ -1,0 +1,160 @@
+//! Reading answers: whole ones, and cut ones.
+
+mod common;
+
+use std::io::{ErrorKind, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use common::{read_request, replying, server};
+use testkit::http::{Client, ask, raw_exchange};
+use testkit::{free_port, pid_in};
+
+const SHORT: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_body_with_a_length() {
+    let addr = replying(
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nX-A:  b \r\n\r\nhello",
+    );
+    let answer = ask(addr).expect("an answer");
+    assert_eq!((answer.status, answer.body.as_str()), (404, "hello"));
+    assert_eq!(answer.header("x-a"), Some("b"));
+    assert_eq!(answer.header("x-b"), None);
+    assert_eq!(answer.headers.len(), 2);
+}
+
+#[test]
+fn a_body_in_chunks() {
+    let addr = replying(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+         5\r\nhello\r\n1;note=x\r\n,\r\nA\r\n chunked 1\r\n0\r\nTrailer: x\r\n\r\n",
+    );
+    assert_eq!(ask(addr).expect("an answer").body, "hello, chunked 1");
+}
+
+#[test]
+fn a_body_to_the_end_of_the_stream() {
+    let addr = replying("HTTP/1.0 200 OK\r\n\r\nall of it");
+    assert_eq!(ask(addr).expect("an answer").body, "all of it");
+}
+
+#[test]
+fn an_answer_byte_by_byte() {
+    let addr = server(|_, mut stream| {
+        read_request(&mut stream);
+        stream.set_nodelay(true).expect("no delay");
+        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        for byte in answer.as_bytes() {
+            stream.write_all(&[*byte]).expect("the client reads");
+        }
+    });
+    assert_eq!(ask(addr).expect("an answer").body, "abc");
+}
+
+#[test]
+fn what_is_cut_is_an_error() {
+    for (cut, why) in [
+        ("", "before the first byte"),
+        ("HTTP/1.1 200 O", "in the head, after 14 bytes"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", "4 bytes missing"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+            "bytes missing",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            "chunked body",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\nhello",
+            "missing",
+        ),
+    ] {
+        let error = ask(replying(cut)).expect_err("a cut answer");
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{cut:?}");
+        assert!(error.to_string().contains(why), "{cut:?}: {error}");
+    }
+}
+
+#[test]
+fn what_is_no_http_is_an_error() {
+    for nonsense in [
+        "Request handled with normal priority\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nabc",
+    ] {
+        let error = ask(replying(nonsense)).expect_err("no answer");
+        assert_eq!(error.kind(), ErrorKind::InvalidData, "{nonsense:?}: {error}");
+    }
+}
+
+#[test]
+fn nobody_there() {
+    let error =
+        ask(([127, 0, 0, 1], free_port()).into()).expect_err("nobody listens");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn an_answer_without_header() {
+    let addr = replying("Request handled with normal priority, running on 42");
+    let text = raw_exchange(addr, b"GET / HTTP/1.0\r\n\r\n").expect("an answer");
+    assert_eq!(text, "Request handled with normal priority, running on 42");
+    assert_eq!(pid_in(&text), Some(42));
+}
+
+/// Two answers a connection, then the end.
+fn answer_twice(_: u64, mut stream: TcpStream) {
+    for body in ["one", "two"] {
+        read_request(&mut stream);
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{body}")
+            .expect("it reads");
+    }
+    // The client asks no more; its end is our sign to go.
+    read_request(&mut stream);
+}
+
+#[test]
+fn a_connection_is_kept() {
+    let mut client = Client::connect(server(answer_twice)).expect("a connection");
+    assert_eq!(client.get("/").expect("the first").body, "one");
+    assert!(!client.is_closed_within(SHORT));
+    assert_eq!(client.get("/x").expect("the second").body, "two");
+    client.finish_sending().expect("shutdown");
+    assert!(client.is_closed_within(LONG));
+}
+
+#[test]
+fn answers_may_come_at_once() {
+    let mut client = Client::connect(server(answer_twice)).expect("a connection");
+    let request = b"GET / HTTP/1.1\r\n\r\n".repeat(2);
+    client.send_raw(&request).expect("it is sent");
+    assert_eq!(client.read_response().expect("the first").body, "one");
+    assert_eq!(client.read_response().expect("the second").body, "two");
+}
+
+#[test]
+fn something_sent_is_not_closed() {
+    let addr = server(|_, mut stream| {
+        stream.write_all(b"x").expect("it is sent");
+        let _ = stream.shutdown(Shutdown::Write);
+    });
+    let mut client = Client::connect(addr).expect("a connection");
+    assert!(!client.is_closed_within(LONG));
+}
+
+#[test]
+fn pids_are_found_in_replies() {
+    assert_eq!(pid_in("handled by child, pid is 1234\n"), Some(1234));
+    assert_eq!(
+        pid_in("Request handled with special priority, running on 7"),
+        Some(7)
+    );
+    assert_eq!(pid_in("pid is unknown"), None);
+    assert_eq!(pid_in(""), None);
+}

@@ -1,0 +1,37 @@
+//! When the time for all tests is up, everything ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use testkit::{Program, assert_all_gone, eventually};
+
+#[test]
+fn a_test_that_waits_for_ever_is_ended_and_says_why() {
+    // In a process of its own: it has 2 s, and what it says beside its failures can be looked at.
+    if std::env::var_os("CELL_SECONDS").is_none_or(|it| it != "2") {
+        let itself = std::env::current_exe().expect("this test program");
+        let output = Program::new(itself).env("CELL_SECONDS", "2").output();
+        assert!(output.status.success(), "{output:?}");
+        assert!(
+            output.stderr.contains("All tests together may take 2 s"),
+            "{output:?}"
+        );
+        return;
+    }
+    let began = Instant::now();
+    let server = Program::new("sleep").arg("300").in_cell().start();
+    let family = server.family();
+    let said = catch_unwind(AssertUnwindSafe(|| {
+        eventually("it never comes", Duration::from_secs(60), || false);
+    }));
+    assert!(
+        said.is_err() && began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_all_gone(&family, None, Duration::from_secs(2));
+    let said = catch_unwind(AssertUnwindSafe(|| server.wait_for_line("hello")));
+    let said =
+        said.unwrap_err().downcast_ref::<String>().cloned().unwrap_or_default();
+    assert!(said.contains("all tests together may take 2 s"), "{said}");
+}

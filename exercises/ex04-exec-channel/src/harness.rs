@@ -1,0 +1,145 @@
+//! Given: a parent that does what the command line says, and the child that it starts.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::{env, process, thread};
+
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use crate::solution::spawn;
+
+const USAGE: &str = "\
+usage: ex04-exec-channel STEP...
+
+Each step is one argument, and they are done one after another:
+  start          starts this program again, as a child that answers
+  start PROGRAM  starts another program
+  'say N TEXT'   sends a line to child N, and prints its answer; at the text 'quit' it ends
+  'close N'      closes the channel to child N, and waits until the child has ended";
+
+/// A child that runs, and our end of its channel.
+struct Child {
+    pid: Pid,
+    channel: BufReader<UnixStream>,
+}
+
+/// The parent, or with the word `child` the child.
+pub fn run() {
+    let steps: Vec<String> = env::args().skip(1).collect();
+    match &steps[..] {
+        [] => {
+            eprintln!("{USAGE}");
+            process::exit(2);
+        }
+        [word] if word == "child" => child(),
+        _ => parent(&steps),
+    }
+}
+
+fn parent(steps: &[String]) {
+    let _careless = careless().expect("/dev/null can be opened");
+    let mut children: Vec<Option<Child>> = Vec::new();
+    for step in steps {
+        let words: Vec<&str> = step.splitn(3, ' ').collect();
+        let number =
+            words.get(1).and_then(|word| word.parse::<usize>().ok()).unwrap_or(0);
+        let child = children.get_mut(number.wrapping_sub(1));
+        match (words[0], child) {
+            ("start", _) => {
+                children.push(start(words.get(1).copied(), children.len() + 1))
+            }
+            ("say", Some(Some(child))) => {
+                say(child, number, words.get(2).unwrap_or(&""))
+            }
+            ("close", Some(child @ Some(_))) => {
+                let Child { pid, channel } = child.take().expect("it is there");
+                drop(channel);
+                println!("child {number} has ended: {:?}", waitpid(pid, None));
+            }
+            _ => println!("cannot do '{step}'"),
+        }
+    }
+    // The tests look at this process now: who is still there, and what is open?
+    println!("process {} is done", process::id());
+    thread::park();
+}
+
+fn start(program: Option<&str>, number: usize) -> Option<Child> {
+    let this = env::current_exe().expect("the path of this program");
+    let this = this.to_str().expect("a path in UTF-8");
+    let spawned = match program {
+        Some(program) => spawn(program, &[]),
+        None => spawn(this, &["child"]),
+    };
+    match spawned {
+        Ok((pid, channel)) => {
+            println!("child {number} is process {pid}");
+            let mut child = Child { pid, channel: BufReader::new(channel) };
+            hear(&mut child, number);
+            Some(child)
+        }
+        Err(error) => {
+            println!("cannot start child {number}: {:?}", error.kind());
+            None
+        }
+    }
+}
+
+fn say(child: &mut Child, number: usize, text: &str) {
+    // That the child has gone shows itself when its answer is read.
+    let _ = child.channel.get_ref().write_all(format!("{text}\n").as_bytes());
+    hear(child, number);
+}
+
+/// Prints the next line that the child says. Blocks until there is one, or the channel ends.
+fn hear(child: &mut Child, number: usize) {
+    let mut line = String::new();
+    match child.channel.read_line(&mut line) {
+        Ok(0) => println!("child {number} has closed its channel"),
+        Ok(_) => println!("child {number} says: {}", line.trim_end()),
+        Err(error) => println!("child {number} cannot be heard: {error}"),
+    }
+}
+
+/// Three descriptors that are not close-on-exec, as a library in C may leave them: two low numbers, and
+/// a high one. They are in the way of your channel, and none of your child's business.
+fn careless() -> io::Result<[OwnedFd; 3]> {
+    let null = File::open("/dev/null")?;
+    let copy = |least| {
+        let number = fcntl(&null, FcntlArg::F_DUPFD(least))?;
+        // SAFETY: it was made just now, and nobody else knows of it.
+        Ok::<_, io::Error>(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    Ok([copy(3)?, copy(3)?, copy(100)?])
+}
+
+/// The child: it says which descriptor its channel is, and answers until the channel ends.
+fn child() {
+    let number =
+        env::var("NODE_CHANNEL_FD").unwrap_or_else(|_| give_up("it is not set"));
+    let number: RawFd =
+        number.parse().unwrap_or_else(|_| give_up("it is no number"));
+    // SAFETY: it is only copied, and that fails where nothing is open.
+    if number < 3
+        || unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().is_err()
+    {
+        give_up(&format!("descriptor {number} is no channel of ours, or not open"));
+    }
+    // SAFETY: it is open, and was left for us.
+    let channel = unsafe { UnixStream::from_raw_fd(number) };
+    let _ = writeln!(&channel, "my channel is descriptor {number}");
+    let lines = BufReader::new(&channel).lines().map_while(Result::ok);
+    for line in lines.take_while(|line| line != "quit") {
+        let _ =
+            writeln!(&channel, "I am {}, and have heard '{line}'", process::id());
+    }
+}
+
+fn give_up(why: &str) -> ! {
+    eprintln!("child {}: NODE_CHANNEL_FD: {why}", process::id());
+    process::exit(2);
+}

@@ -1,0 +1,245 @@
+//! What your program has to do. `cargo test -p ex11-escalation`
+
+use std::fs;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use testkit::{
+    Process, Running, Signal, cpu_time, exercise, fds, threads, try_eventually,
+    zombies_of,
+};
+
+/// Ends at SIGTERM, as every program does that has settled nothing else.
+const OBEYS: &str = "echo ready; exec sleep 60";
+
+/// Is deaf to SIGTERM.
+const IGNORES: &str = "trap '' TERM; echo ready; exec sleep 60";
+
+/// Handles SIGTERM, and ends with code 3.
+const SAYS_3: &str =
+    "trap 'exit 3' TERM; echo ready; while true; do sleep 0.05; done";
+
+/// Has something to finish: ends with code 3, half a second after SIGTERM.
+const FINISHES: &str =
+    "trap 'sleep 0.5; exit 3' TERM; echo ready; while true; do sleep 0.1; done";
+
+/// Your program, with children that are ready, and its standard input.
+struct Stop {
+    program: Running,
+    stdin: UnixStream,
+}
+
+impl Stop {
+    #[track_caller]
+    fn of(grace: u64, commands: &[&str]) -> Stop {
+        let (stdin, theirs) = UnixStream::pair().expect("a pair of sockets");
+        let program = exercise!()
+            .arg(grace.to_string())
+            .args(commands)
+            .stdin(OwnedFd::from(theirs));
+        let program = program.start();
+        let ready =
+            commands.iter().filter(|command| command.contains("ready")).count();
+        program.wait_for_lines("ready", ready);
+        Stop { program, stdin }
+    }
+
+    /// Has it stop its children. How each has ended, if that was told within so many seconds.
+    #[track_caller]
+    fn stop(&self, seconds: u64, hint: &str) -> Vec<String> {
+        (&self.stdin).write_all(b"stop\n").expect("it reads its standard input");
+        let done = || self.program.stdout().contains(" ms\n");
+        let ended = || !self.program.process().alive();
+        try_eventually(Duration::from_secs(seconds), || {
+            (done() || ended()).then_some(())
+        });
+        assert!(
+            done(),
+            "your `stop` should have returned within {seconds} s. {hint}\n{}",
+            self.program.story()
+        );
+        let said = self.program.stdout();
+        let told = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("child ")?.split_once(": "));
+        told.map(|(_, how)| how.to_owned()).collect()
+    }
+
+    /// As [`stop`](Stop::stop), and they have ended like this.
+    #[track_caller]
+    fn stops(&self, expected: &[&str], seconds: u64, hint: &str) {
+        let told = self.stop(seconds, hint);
+        assert!(
+            told == expected,
+            "they should have ended with {expected:?}, and you say {told:?}. {hint}\n{}",
+            self.program.story()
+        );
+    }
+
+    /// How long `stop` took.
+    fn took(&self) -> Duration {
+        let said = self.program.stdout();
+        let line = said
+            .lines()
+            .find_map(|line| line.strip_prefix("stopped in ")?.split(' ').next());
+        let milliseconds = line.and_then(|number| number.parse().ok());
+        Duration::from_millis(milliseconds.expect("harness.rs prints it"))
+    }
+}
+
+#[test]
+fn a_child_that_obeys_is_not_waited_for_any_longer() {
+    let here = Stop::of(8000, &[OBEYS]);
+    let hint = "The child ended at once, by SIGTERM, and there were 8 s of grace. What wakes you when \
+                a child ends?";
+    here.stops(&["signal 15"], 4, hint);
+}
+
+#[test]
+fn a_child_that_has_something_to_finish_gets_the_time() {
+    let here = Stop::of(15_000, &[FINISHES]);
+    let hint = "This child ends with code 3, half a second after SIGTERM, and there were 15 s of \
+                grace. Is SIGTERM the first signal that you send, and do you wait before the next?";
+    here.stops(&["code 3"], 10, hint);
+}
+
+#[test]
+fn a_child_that_ignores_sigterm_is_killed_after_the_grace() {
+    let here = Stop::of(700, &[IGNORES]);
+    let hint = "This child ignores SIGTERM, and the grace was 0.7 s. Which signal can no process \
+                ignore? And who has to wait for the child then?";
+    here.stops(&["signal 9"], 6, hint);
+    let took = here.took();
+    assert!(
+        took >= Duration::from_millis(700),
+        "the grace was 0.7 s, and the child was killed after {took:?}. It might have ended by itself."
+    );
+}
+
+#[test]
+fn many_children_have_one_grace_together() {
+    let mut commands = [IGNORES; 8];
+    commands[3] = OBEYS;
+    commands[6] = SAYS_3;
+    let mut expected = ["signal 9"; 8];
+    expected[3] = "signal 15";
+    expected[6] = "code 3";
+    let here = Stop::of(1200, &commands);
+    let hint = "Six of eight children ignore SIGTERM, and the grace was 1.2 s: for all together, not \
+                for each, and how they have ended is told in their order. Do you ask the next only \
+                when the one before has ended? Do you start the clock anew for each?";
+    here.stops(&expected, 5, hint);
+}
+
+#[test]
+fn a_child_that_was_stopped_is_let_go_on_and_obeys() {
+    let here = Stop::of(1000, &[OBEYS, IGNORES]);
+    let children = here.program.children();
+    for child in &children {
+        child.signal(Signal::SIGSTOP);
+        let stopped = try_eventually(Duration::from_secs(5), || {
+            is_stopped(child).then_some(())
+        });
+        stopped.expect("a process that was sent SIGSTOP is stopped");
+    }
+    let hint = "Both children were stopped, by SIGSTOP. A process that is stopped does nothing, so it \
+                does not end at SIGTERM either, until it goes on. Which signal lets it go on?";
+    here.stops(&["signal 15", "signal 9"], 8, hint);
+}
+
+/// `T` in ps(1).
+fn is_stopped(process: &Process) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid))
+        .unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:\tT"))
+}
+
+#[test]
+fn a_child_that_has_been_waited_for_is_sent_nothing() {
+    let here = Stop::of(1000, &["exit 7", OBEYS, IGNORES]);
+    let gone = || (zombies_of(here.program.pid()).len() == 1).then_some(());
+    try_eventually(Duration::from_secs(5), gone)
+        .expect("the first child ends at once");
+    let hint = "The first child had ended before, with code 7, and nobody had waited for it.";
+    here.stops(&["code 7", "signal 15", "signal 9"], 6, hint);
+    let said = here.program.stdout();
+    let failed = said
+        .lines()
+        .find(|line| line.starts_with("kill(") && !line.ends_with(": ok"));
+    assert!(
+        failed.is_none(),
+        "{}\nThere was no such process: it had been waited for, try_wait does that too, and then the \
+         number may be given to a stranger. Is every signal sent before the first wait for that \
+         child?\n{said}",
+        failed.unwrap_or_default()
+    );
+}
+
+#[test]
+fn the_grace_is_slept_through() {
+    let here = Stop::of(1500, &[IGNORES]);
+    let pid = here.program.pid();
+    let (cpu, woken) = (cpu_time(pid), times_woken(pid));
+    here.stop(8, "The child ignores SIGTERM, and the grace was 1.5 s.");
+    let (cpu, woken) =
+        (cpu_time(pid).saturating_sub(cpu), times_woken(pid) - woken);
+    assert!(
+        cpu < Duration::from_millis(250),
+        "in 1.5 s of grace your program has used {cpu:?} of the processor. Is there a loop that asks \
+         whether the child has ended, and asks again?"
+    );
+    assert!(
+        woken < 12,
+        "in 1.5 s of grace, in which nothing happened, your program woke up {woken} times. The less it \
+         asks, the later it hears of an end. What can be waited for, with a limit in time, so that \
+         an end wakes it at once?"
+    );
+}
+
+/// How often the threads of a process have gone to sleep: each time, they were woken.
+fn times_woken(pid: i32) -> u64 {
+    let tasks =
+        fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let count = |status: String| {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    tasks
+        .filter_map(|task| {
+            count(fs::read_to_string(task.path().join("status")).ok()?)
+        })
+        .sum()
+}
+
+#[test]
+fn nothing_is_left() {
+    let here = Stop::of(500, &["exit 7", OBEYS, IGNORES]);
+    let pid = here.program.pid();
+    let before = (fds(pid), threads(pid));
+    here.stop(6, "One had ended before, one obeys, one ignores SIGTERM.");
+    let left = here.program.descendants();
+    assert!(
+        left.is_empty(),
+        "`stop` has returned, and {left:?} still run. Were they sent SIGKILL?"
+    );
+    let zombies = zombies_of(pid);
+    assert!(
+        zombies.is_empty(),
+        "`stop` has returned, and {} of 3 children are zombies. Each has to be waited for once, also \
+         after SIGKILL.",
+        zombies.len()
+    );
+    // A thread that has ended takes a moment to go.
+    let clean = || ((fds(pid), threads(pid)) == before).then_some(());
+    let cleaned = try_eventually(Duration::from_secs(2), clean);
+    let after = (fds(pid), threads(pid));
+    assert!(
+        cleaned.is_some(),
+        "before `stop` your program had these descriptors, and so many threads:\n{before:?}\nand \
+         afterwards\n{after:?}\nA server stops children for months. Who closes what you have opened?"
+    );
+}
