@@ -21,7 +21,7 @@ use nix::{
     unistd::{ForkResult, Pid, fork, getpid, getppid},
 };
 
-use crate::Ended;
+use crate::ExitStatus;
 
 /// A child process: something to kill, and to wait for.
 ///
@@ -30,7 +30,7 @@ use crate::Ended;
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
-    ended: Option<Ended>,
+    exit_status: Option<ExitStatus>,
     /// What the child prints, where its command was given `Stdio::piped()`.
     pub stdout: Option<ChildStdout>,
     /// What the child complains of, where its command was given `Stdio::piped()`.
@@ -38,7 +38,6 @@ pub struct Child {
 }
 
 impl Child {
-    // ANCHOR: spawn
     /// Node's way, `child_process.fork()`: fork + exec, with the channel's number in the child's
     /// environment. Returns once exec has succeeded. The stream is the parent's end, and blocks.
     ///
@@ -64,16 +63,14 @@ impl Child {
         Ok((
             Child {
                 pid,
-                ended: None,
+                exit_status: None,
                 stdout: started.stdout,
                 stderr: started.stderr,
             },
             ours,
         ))
     }
-    // ANCHOR_END: spawn
 
-    // ANCHOR: fork
     /// Plain fork(2): the child is a copy of this process, runs `body` with its end of the channel
     /// and exits with what that returns, or with 101 if it panics. It holds the standard streams
     /// and the channel, and no other descriptor.
@@ -95,9 +92,10 @@ impl Child {
         let parent = getpid();
         // SAFETY: one thread, as the caller promises, so the child may go on like any program.
         match unsafe { fork() }? {
-            ForkResult::Parent { child: pid } => {
-                Ok((Child { pid, ended: None, stdout: None, stderr: None }, ours))
-            }
+            ForkResult::Parent { child: pid } => Ok((
+                Child { pid, exit_status: None, stdout: None, stderr: None },
+                ours,
+            )),
             ForkResult::Child => {
                 // The copy of the parent's end goes first. Held here, it would keep the channel open:
                 // the child could never see its parent close it.
@@ -114,7 +112,6 @@ impl Child {
             }
         }
     }
-    // ANCHOR_END: fork
 
     /// The process id. After the child was waited for, the system may give it to another process.
     pub fn pid(&self) -> Pid {
@@ -125,7 +122,7 @@ impl Child {
     ///
     /// # Errors
     /// `ECHILD`, where someone else has waited for it.
-    pub fn wait(&mut self) -> io::Result<Ended> {
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
             if let Some(ended) = self.waitpid(WaitPidFlag::empty())? {
                 return Ok(ended);
@@ -137,11 +134,10 @@ impl Child {
     ///
     /// # Errors
     /// As [`wait`](Child::wait).
-    pub fn try_wait(&mut self) -> io::Result<Option<Ended>> {
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.waitpid(WaitPidFlag::WNOHANG)
     }
 
-    // ANCHOR: kill
     /// Sends it a signal, like Node's `child.kill()`. The child may handle or ignore any but SIGKILL
     /// and SIGSTOP (signal(7)).
     ///
@@ -149,18 +145,16 @@ impl Child {
     /// `ESRCH` if the child has been waited for: its number may be another's by now. `EPERM` if it
     /// runs as another user.
     pub fn kill(&self, signal: Signal) -> io::Result<()> {
-        match self.ended {
+        match self.exit_status {
             Some(_) => Err(Errno::ESRCH.into()),
             None => Ok(kill(self.pid, signal)?),
         }
     }
-    // ANCHOR_END: kill
 
-    // ANCHOR: waitpid
     /// waitpid(2) for this child alone: with -1 it would also take the children of others in this
     /// process, such as a library's.
-    fn waitpid(&mut self, how: WaitPidFlag) -> io::Result<Option<Ended>> {
-        while self.ended.is_none() {
+    fn waitpid(&mut self, how: WaitPidFlag) -> io::Result<Option<ExitStatus>> {
+        while self.exit_status.is_none() {
             let mut status = 0;
             // SAFETY: it writes one number, to `status`. nix's own waitpid knows no real-time signals:
             // it would reap the child and then say EINVAL.
@@ -170,19 +164,21 @@ impl Child {
             match Errno::result(pid) {
                 Ok(0) => return Ok(None),
                 Ok(_) if libc::WIFEXITED(status) => {
-                    self.ended = Some(Ended::Exited(libc::WEXITSTATUS(status)));
+                    self.exit_status =
+                        Some(ExitStatus::Exited(libc::WEXITSTATUS(status)));
                 }
-                Ok(_) => self.ended = Some(Ended::signaled(libc::WTERMSIG(status))),
+                Ok(_) => {
+                    self.exit_status =
+                        Some(ExitStatus::signaled(libc::WTERMSIG(status)))
+                }
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.ended)
+        Ok(self.exit_status)
     }
-    // ANCHOR_END: waitpid
 }
 
-// ANCHOR: before_exec
 /// What a child does between fork and exec.
 fn before_exec(parent: Pid, channel: RawFd) -> io::Result<()> {
     die_with(parent)?;
@@ -192,9 +188,7 @@ fn before_exec(parent: Pid, channel: RawFd) -> io::Result<()> {
     fcntl(channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     Ok(())
 }
-// ANCHOR_END: before_exec
 
-// ANCHOR: die_with
 /// Asks the kernel to kill this process when its parent ends, however that ends. `PR_SET_PDEATHSIG`
 /// (prctl(2)) survives exec, so it holds for programs that know nothing of it. Linux only.
 fn die_with(parent: Pid) -> io::Result<()> {
@@ -206,9 +200,7 @@ fn die_with(parent: Pid) -> io::Result<()> {
     }
     Ok(())
 }
-// ANCHOR_END: die_with
 
-// ANCHOR: close_on_exec
 /// Marks all descriptors but the standard streams close-on-exec: also those that this process was
 /// itself started with and does not know of. Needs Linux 5.11; elsewhere it does nothing, and what
 /// std has opened is marked already.
@@ -224,7 +216,6 @@ fn close_on_exec() {
         );
     }
 }
-// ANCHOR_END: close_on_exec
 
 /// Closes every descriptor above the standard streams but `keep`.
 fn close_all_but(keep: RawFd) {

@@ -10,8 +10,6 @@ use std::{
     },
 };
 
-use serde_json::{Map, Value};
-
 use crate::Kind;
 
 // ANCHOR: handle
@@ -45,19 +43,6 @@ impl Handle {
             Handle::Native(_) => "net.Native",
             Handle::UdpNative(_) => "dgram.Native",
         }
-    }
-
-    /// The other fields that belong on the envelope: for UDP, which version of IP.
-    pub fn fields(&self) -> Map<String, Value> {
-        let mut fields = Map::new();
-        if let Handle::Udp(socket) = self {
-            let v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
-            fields.insert(
-                "dgramType".to_owned(),
-                if v6 { "udp6" } else { "udp4" }.into(),
-            );
-        }
-        fields
     }
 
     // ANCHOR: from_fd

@@ -15,5 +15,5 @@ mod handle_channel;
 mod kind;
 
 pub use handle::{Handle, WrongHandle};
-pub use handle_channel::{Delivery, HandleChannel, Received};
+pub use handle_channel::HandleChannel;
 pub use kind::Kind;
