@@ -128,7 +128,7 @@ fn how_the_child_ended_is_said_also_when_a_signal_did_it() {
 fn a_child_that_never_answers_does_not_keep_the_parent_for_ever() {
     let running = program().args(["--exec", "sleep", "1000"]).start();
     running.wait_for_line("\"made by\":\"fork + exec\"");
-    let family = running.family();
+    let family = running.processes();
     assert_eq!(running.wait(Duration::from_secs(15)).code(), Some(1));
     running.wait_for_stderr("no answer in 5 seconds");
     assert_all_gone(&family, None, Duration::from_secs(2));
@@ -181,7 +181,7 @@ fn children_do_not_outlive_a_parent_that_is_killed() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
         let running = program().args(["--exec", "sleep", "1000"]).start();
         running.wait_for_line("\"made by\":\"fork + exec\"");
-        let family = running.family();
+        let family = running.processes();
         let asleep =
             family.iter().any(|process| process.command_line() == "sleep 1000");
         assert!(asleep, "{family:?}");

@@ -21,12 +21,15 @@ fn assert_leaves_nothing(start: impl Fn() -> Running) {
         let port = server.port();
         let load = load(&server, 8).start();
         load.wait_for_more(100, LONG);
-        let family = server.family();
+        let family = server.processes();
         assert_eq!(family.len(), 3, "the parent and two children: {family:?}");
         server.signal(signal);
         assert_all_gone(&family, Some(port), SOON);
         load.stop();
-        assert!(server.family().is_empty(), "nor anyone who was started meanwhile");
+        assert!(
+            server.processes().is_empty(),
+            "nor anyone who was started meanwhile"
+        );
     }
 }
 
@@ -86,7 +89,7 @@ fn a_slow_client_does_not_keep_a_worker_alive() {
     eventually("all of them are with the workers", LONG, || {
         children.iter().map(|child| connections(child.pid)).sum::<usize>() == 20
     });
-    let family = server.family();
+    let family = server.processes();
     let port = server.port();
     server.signal(Signal::SIGKILL);
     assert_all_gone(&family, Some(port), SOON);

@@ -55,7 +55,7 @@ fn measure(server: &Running, connections: u64) -> (Report, Duration) {
     // Both are warm by then: what a start costs is not what a connection costs.
     load.run_total(2_000);
     let spent =
-        || server.family().iter().map(|it| cpu_time(it.pid)).sum::<Duration>();
+        || server.processes().iter().map(|it| cpu_time(it.pid)).sum::<Duration>();
     let before = spent();
     let report = load.run_total(connections);
     let cost = (spent() - before).as_secs_f64() / report.answered.max(1) as f64;

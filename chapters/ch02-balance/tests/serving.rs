@@ -187,7 +187,8 @@ fn the_children_are_two_processes_and_not_the_parent() {
 fn nobody_uses_the_cpu_while_there_is_nothing_to_do() {
     let server = server();
     load(&server, 8).run_total(500).assert_none_lost();
-    let all: Vec<i32> = server.family().iter().map(|process| process.pid).collect();
+    let all: Vec<i32> =
+        server.processes().iter().map(|process| process.pid).collect();
     assert_eq!(all.len(), 3);
     eventually("the last connections are closed", LONG, || {
         all[1..].iter().all(|&pid| connections(pid) == 0)

@@ -68,7 +68,7 @@ fn listener_on(port: u16) -> String {
 fn every_worker_answers() {
     let (parent, workers) = own(3);
     assert_all_answer(&parent, &workers);
-    let answer = http::ask(parent.addr()).expect("an answer");
+    let answer = http::get(parent.addr()).expect("an answer");
     assert_eq!(
         (answer.status, answer.header("content-type")),
         (200, Some("text/plain"))

@@ -22,7 +22,7 @@ fn end(program: Program, signal: Signal, all: bool) {
     let load =
         Load { addr: parent.addr(), clients: 4, kind: Kind::HttpClose }.start();
     load.wait_for_more(50, LONG);
-    let (family, port) = (parent.family(), parent.port());
+    let (family, port) = (parent.processes(), parent.port());
     assert_eq!(family.len(), 3, "a parent and two workers");
     parent.signal(signal);
     for process in family.iter().filter(|_| all) {
@@ -71,7 +71,7 @@ fn node_workers_that_know_nothing_of_our_rules_end_too() {
 fn a_worker_that_never_takes_the_listener_ends_too() {
     let parent = own().args(["--exec", "sleep", "1000"]).start();
     parent.wait_for_lines("started", 2);
-    let (family, port) = (parent.family(), parent.port());
+    let (family, port) = (parent.processes(), parent.port());
     parent.signal(Signal::SIGTERM);
     assert_all_gone(&family, Some(port), SOON);
 }

@@ -151,8 +151,10 @@ fn a_tour_that_is_killed_leaves_nothing() {
         .args(["tour", "--exec", "sleep", "1000"])
         .env("TMPDIR", dir.path());
     let tour = tour.start();
-    testkit::eventually("its child has started", LONG, || tour.family().len() == 2);
-    let family = tour.family();
+    testkit::eventually("its child has started", LONG, || {
+        tour.processes().len() == 2
+    });
+    let family = tour.processes();
     tour.signal(testkit::Signal::SIGKILL);
     assert_all_gone(&family, None, LONG);
 }

@@ -128,7 +128,7 @@ fn a_listener_that_does_not_block_is_served_all_the_same() {
         .send_handle("server".into(), Handle::TcpListener(listener))
         .expect("sent");
     for _ in 0..20 {
-        assert_eq!(http::ask(address).expect("an answer").status, 200);
+        assert_eq!(http::get(address).expect("an answer").status, 200);
     }
 }
 
@@ -151,7 +151,7 @@ fn without_its_parent_a_worker_ends() {
     channel
         .send_handle("server".into(), Handle::TcpListener(listener))
         .expect("sent");
-    assert_eq!(http::ask(address).expect("an answer").status, 200);
+    assert_eq!(http::get(address).expect("an answer").status, 200);
     drop(channel);
     let status = worker.wait(LONG);
     assert!(status.success(), "{status}");

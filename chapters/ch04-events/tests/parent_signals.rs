@@ -23,7 +23,7 @@ fn ready(script: &str) -> Running {
 fn a_signal_to_watch_goes_to_its_child_and_watch_follows() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let running = ready("trap - INT; say '\"ready\"'; exec sleep 1000");
-        let family = running.family();
+        let family = running.processes();
         running.signal(signal);
         assert_all_gone(&family, None, SOON);
         assert_eq!(running.wait(LONG).code(), Some(0), "it has told the end of it");
@@ -39,7 +39,7 @@ fn a_second_signal_ends_watch_at_once_whatever_its_child_does() {
     let running = ready(
         "trap 'say \"\\\"no\\\"\"' TERM INT; say '\"ready\"'; while :; do sleep 0.01; done",
     );
-    let family = running.family();
+    let family = running.processes();
     running.signal(Signal::SIGTERM);
     running.wait_for_line(&message("\"no\""));
     running.signal(Signal::SIGINT);
@@ -54,7 +54,7 @@ fn a_second_signal_ends_watch_at_once_whatever_its_child_does() {
 #[test]
 fn a_watch_that_is_killed_leaves_nothing() {
     let running = ready("trap '' TERM INT HUP; say '\"ready\"'; exec sleep 1000");
-    let family = running.family();
+    let family = running.processes();
     running.signal(Signal::SIGKILL);
     assert_all_gone(&family, None, SOON);
     assert_eq!(running.wait(LONG).signal(), Some(9));

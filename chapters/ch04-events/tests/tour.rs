@@ -88,8 +88,8 @@ fn a_signal_in_the_middle_ends_the_tour_and_its_child() {
         let tour =
             program().args(["--exec", "bash", "-c", "sleep 1000; exit"]).start();
         tour.wait_for_line("spawn");
-        eventually("the child is there", LONG, || tour.family().len() >= 2);
-        let family = tour.family();
+        eventually("the child is there", LONG, || tour.processes().len() >= 2);
+        let family = tour.processes();
         tour.signal(signal);
         assert_eq!(tour.wait(LONG).code(), Some(code));
         tour.wait_for_stderr(&format!("got {signal}, and so the tour ends here"));

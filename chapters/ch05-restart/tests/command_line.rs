@@ -76,7 +76,7 @@ fn a_second_master_cannot_take_the_port_of_the_first() {
         program().args(["--port", &first.port().to_string()]),
         "Address already in use",
     );
-    http::ask(first.addr()).expect("the first goes on");
+    http::get(first.addr()).expect("the first goes on");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn nobody_has_to_read_the_log() {
         .start();
     let addr = line.addr();
     for _ in 0..20 {
-        http::ask(addr).expect("a server must not die of its log");
+        http::get(addr).expect("a server must not die of its log");
     }
 }
 
@@ -110,7 +110,7 @@ fn by_default_the_first_answer_crashes_a_worker() {
     let server = program().args(["--port", "0"]).start();
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..10 {
-        let response = http::ask(server.addr()).expect("an answer");
+        let response = http::get(server.addr()).expect("an answer");
         let expected = |pid| format!("handled by child, pid is {pid}\n");
         let pid = testkit::pid_in(&response.body).expect("a pid");
         assert_eq!(response.body, expected(pid));
@@ -127,7 +127,7 @@ fn an_ignored_or_blocked_signal_is_heard_all_the_same() {
         .args(["-c", script, env!("CARGO_BIN_EXE_ch05-restart")])
         .start();
     wait_until_full(&server, 2);
-    http::ask(server.addr()).expect("an answer");
+    http::get(server.addr()).expect("an answer");
     wait_until_full(&server, 2);
     server.signal(Signal::SIGINT);
     assert_eq!(server.wait(common::SOON).code(), Some(0));

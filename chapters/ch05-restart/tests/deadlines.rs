@@ -85,7 +85,7 @@ fn a_slow_client_holds_an_old_worker_for_5_s_and_nobody_waits_for_it() {
     signal(old, Signal::SIGTERM);
     server.wait_for_line(&format!("worker {} drains", old.pid));
     for _ in 0..10 {
-        let response = http::ask(server.addr()).expect("the replacement serves");
+        let response = http::get(server.addr()).expect("the replacement serves");
         assert_ne!(testkit::pid_in(&response.body), Some(old.pid), "{response:?}");
     }
     assert!(begun.elapsed() < 4 * SECOND, "the others were answered at once");
@@ -135,7 +135,8 @@ fn asked_to_end_the_master_ends_within_6_s_whatever_the_workers_do() {
         cases.push(case("workers that serve and ignore SIGTERM", server, None));
     }
 
-    let families: Vec<_> = cases.iter().map(|case| case.server.family()).collect();
+    let families: Vec<_> =
+        cases.iter().map(|case| case.server.processes()).collect();
     for (number, case) in cases.iter().enumerate() {
         let how = if number % 2 == 0 { Signal::SIGTERM } else { Signal::SIGINT };
         case.server.signal(how);
@@ -158,7 +159,7 @@ fn what_a_dead_masters_workers_were_doing_ends_after_a_second() {
     let slow: Vec<_> =
         (0..4).map(|_| connected(&server, b"GET / HTTP/1.1\r\nHo")).collect();
     sleep(SECOND / 10);
-    let (family, port) = (server.family(), server.port());
+    let (family, port) = (server.processes(), server.port());
     server.signal(Signal::SIGKILL);
     assert_all_gone(&family, Some(port), 2 * SECOND);
     drop(slow);

@@ -111,7 +111,7 @@ fn ten_requests_in_one_write_are_answered_in_order() {
 #[test]
 fn a_panic_ends_the_worker_with_1_and_sigterm_with_0() {
     let mut panics = alone(1);
-    testkit::http::ask(panics.addr).expect("an answer");
+    testkit::http::get(panics.addr).expect("an answer");
     assert_eq!(panics.last_words(), [json!({"act": "suicide"})], "said once");
     assert_eq!(panics.worker.wait(SOON).code(), Some(1));
     let told = panics.worker.stderr();
@@ -178,7 +178,7 @@ fn ctrl_c_is_the_masters_business() {
             .get("/")
             .expect("SIGINT reaches the whole group: a worker ignores it");
     }
-    testkit::http::ask(alone.addr).expect("and it goes on accepting");
+    testkit::http::get(alone.addr).expect("and it goes on accepting");
 }
 
 #[test]

@@ -17,7 +17,7 @@ const STOP: Duration = Duration::from_millis(7_500);
 /// It still serves, and it still ends when it is asked to.
 #[track_caller]
 fn lives_on(server: &Running) {
-    let answer = http::ask(server.addr());
+    let answer = http::get(server.addr());
     assert!(answer.is_ok(), "{answer:?}\n{}\n{}", server.stdout(), server.stderr());
     ends(server);
 }
@@ -123,7 +123,7 @@ client.close()
 time.sleep(1000)";
     let Some(server) = python_server(2, script) else { return };
     wait_until_full(&server, 2);
-    let _ = http::ask(server.addr());
+    let _ = http::get(server.addr());
     server.wait_for_line("drains");
     wait_until_full(&server, 2);
     // Every one of them is heard while the worker lives: nothing may lie about unread in between.

@@ -43,7 +43,7 @@ fn a_body_in_pieces_is_got_past_and_the_next_request_is_found() {
     assert_eq!(answer(&mut client).1, pid);
     client.send_raw(GET).expect("one more");
     answer(&mut client);
-    client.finish_sending().expect("to end our side");
+    client.shutdown_write().expect("to end our side");
     assert!(client.is_closed_within(SOON), "three answers and no fourth");
 }
 
@@ -97,7 +97,7 @@ fn head_is_answered_without_a_body() {
 /// Sends `bytes`, ends our side, and reads all.
 fn raw_exchange_closing(server: &Running, bytes: &[u8]) -> String {
     let mut client = connected(server, bytes);
-    client.finish_sending().expect("to end our side");
+    client.shutdown_write().expect("to end our side");
     let mut text = String::new();
     client.stream().read_to_string(&mut text).expect("answers");
     text

@@ -46,7 +46,7 @@ fn after_kill_9_of_all_workers_the_next_request_is_answered_and_all_are_back_in_
             victim.signal(Signal::SIGKILL);
         }
         let killed = Instant::now();
-        let answer = http::ask(server.addr());
+        let answer = http::get(server.addr());
         assert!(
             answer.is_ok(),
             "round {round}: the next request is lost: {answer:?}"

@@ -143,7 +143,7 @@ fn an_idle_server_uses_no_cpu() {
 /// Looks for a second at what the whole family uses.
 #[track_caller]
 fn assert_idle(server: &Running) {
-    let family = server.family();
+    let family = server.processes();
     let used =
         || family.iter().map(|process| cpu_time(process.pid)).sum::<Duration>();
     let before = used();

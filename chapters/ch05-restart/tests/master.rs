@@ -18,7 +18,7 @@ fn a_request_that_is_under_way_is_answered_before_the_master_ends() {
     for asked in [Signal::SIGTERM, Signal::SIGINT] {
         let server = server(1, 0);
         let mut client = accepted(&server, b"GET / HTTP/1.1\r\nHo");
-        let (family, port) = (server.family(), server.port());
+        let (family, port) = (server.processes(), server.port());
         server.signal(asked);
         server.wait_for_line(&format!("got {asked}"));
         server.wait_for_line("drains");
@@ -67,7 +67,7 @@ fn a_second_signal_ends_it_at_once() {
             .children()
             .into_iter()
             .for_each(|worker| signal(worker, Signal::SIGSTOP));
-        let (family, port) = (server.family(), server.port());
+        let (family, port) = (server.processes(), server.port());
         server.signal(first);
         server.wait_for_line(&format!("got {first}"));
         assert!(server.try_wait().is_none(), "it waits for its workers");
@@ -90,7 +90,7 @@ fn nobody_can_connect_any_more_once_the_master_ends() {
     server.signal(Signal::SIGTERM);
     let worker = server.children()[0];
     testkit::eventually("the listener is closed in every process", SOON, || {
-        http::ask(server.addr()).is_err_and(|error| {
+        http::get(server.addr()).is_err_and(|error| {
             error.kind() == std::io::ErrorKind::ConnectionRefused
         })
     });
@@ -101,7 +101,7 @@ fn nobody_can_connect_any_more_once_the_master_ends() {
 fn when_the_master_is_killed_a_request_of_less_than_a_second_is_answered() {
     let server = server(1, 0);
     let mut client = accepted(&server, b"GET / HTTP/1.1\r\nHo");
-    let (family, port) = (server.family(), server.port());
+    let (family, port) = (server.processes(), server.port());
     server.signal(Signal::SIGKILL);
     client.send_raw(b"st: x\r\n\r\n").expect("the rest of the request");
     answer(&mut client);
@@ -122,7 +122,7 @@ fn in_the_middle_of_load_nothing_is_left_behind() {
             let expected = if end == Signal::SIGKILL { None } else { Some(0) };
             assert_eq!(code, expected, "{end}: {}", server.stdout());
             // Found by what they inherited: orphans too, whenever they were started.
-            assert_all_gone(&server.family(), Some(port), PROMPT);
+            assert_all_gone(&server.processes(), Some(port), PROMPT);
             drop(loads);
         }
     }

@@ -74,7 +74,7 @@ fn once_a_worker_gets_ready_there_are_no_more_pauses() {
     server.wait_for_lines("is ready", 2);
     let before = pauses(&server).len();
     for _ in 0..20 {
-        http::ask(server.addr()).expect("an answer");
+        http::get(server.addr()).expect("an answer");
     }
     assert_eq!(
         pauses(&server).len(),
@@ -83,7 +83,7 @@ fn once_a_worker_gets_ready_there_are_no_more_pauses() {
     );
     server.wait_for_lines("is ready", 22);
     fs::remove_file(dir.path().join("go")).expect("to remove");
-    http::ask(server.addr()).expect("the one that is ready answers");
+    http::get(server.addr()).expect("the one that is ready answers");
     server.wait_for_lines("the next one starts in 100 ms", 2);
 }
 
@@ -104,7 +104,7 @@ fn one_that_cannot_take_the_listener_is_told_of() {
 fn one_that_only_sleeps_is_ended_with_its_master() {
     let server = server_of(2, &["sleep", "1000"]);
     server.wait_for_lines(" started", 2);
-    let (family, port) = (server.family(), server.port());
+    let (family, port) = (server.processes(), server.port());
     server.signal(Signal::SIGKILL);
     testkit::assert_all_gone(&family, Some(port), Duration::from_secs(2));
 }

@@ -31,7 +31,7 @@ fn the_articles_workers_are_healed() {
     let Some((server, _script)) = node_workers(2) else { return };
     let mut pids = BTreeSet::new();
     for number in 1..=8 {
-        let answer = http::ask(server.addr());
+        let answer = http::get(server.addr());
         let answer = answer.unwrap_or_else(|e| {
             panic!("answer {number}: {e}\n{}", server.stderr())
         });
@@ -42,7 +42,7 @@ fn the_articles_workers_are_healed() {
     for worker in server.children() {
         worker.signal(Signal::SIGKILL);
     }
-    http::ask(server.addr()).expect("the next request is answered");
+    http::get(server.addr()).expect("the next request is answered");
     wait_until_full(&server, 2);
 }
 
@@ -50,8 +50,8 @@ fn the_articles_workers_are_healed() {
 fn nothing_is_left_of_the_articles_workers() {
     for end in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL] {
         let Some((server, _script)) = node_workers(2) else { return };
-        http::ask(server.addr()).expect("an answer");
-        let (family, port) = (server.family(), server.port());
+        http::get(server.addr()).expect("an answer");
+        let (family, port) = (server.processes(), server.port());
         server.signal(end);
         let code = server.wait(SOON).code();
         assert_eq!(
@@ -107,7 +107,7 @@ fn a_worker_does_not_outlive_a_master_in_node() {
         let Some((parent, _script)) = node_parent("0") else { return };
         let mut client = Client::connect(parent.addr()).expect("to connect");
         client.get("/").expect("an answer");
-        let (family, port) = (parent.family(), parent.port());
+        let (family, port) = (parent.processes(), parent.port());
         assert_eq!(family.len(), 2);
         client.send_raw(&GET[..10]).expect("half a request");
         parent.signal(end);

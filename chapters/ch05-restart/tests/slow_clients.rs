@@ -44,7 +44,7 @@ fn a_thousand_idle_connections_keep_nobody_waiting() {
     });
     for _ in 0..50 {
         let begun = Instant::now();
-        http::ask(server.addr()).expect("an answer");
+        http::get(server.addr()).expect("an answer");
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     }
     let memory = memory(worker);
@@ -72,7 +72,7 @@ fn a_thousand_halves_of_a_request_keep_nobody_waiting() {
         fds(worker).len() == WORKER_FDS + 1_000
     });
     let begun = Instant::now();
-    http::ask(server.addr()).expect("an answer");
+    http::get(server.addr()).expect("an answer");
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     let memory = memory(worker);
     assert!(memory < 64 << 10, "1,000 heads of 8 KB each cost {memory} KiB");
@@ -92,7 +92,7 @@ fn one_who_asks_without_pause_and_reads_slowly_keeps_nobody_waiting() {
     answer(&mut client);
     for _ in 0..20 {
         let begun = Instant::now();
-        http::ask(server.addr()).expect("an answer");
+        http::get(server.addr()).expect("an answer");
         assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     }
     let memory = memory(only_worker(&server).pid);
@@ -138,7 +138,7 @@ fn without_descriptors_a_worker_waits_in_peace_and_serves_later() {
             "served by and by, as numbers get free"
         );
         // The next one needs the number.
-        client.finish_sending().expect("to end our side");
+        client.shutdown_write().expect("to end our side");
     }
 }
 

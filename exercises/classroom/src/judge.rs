@@ -71,7 +71,7 @@ pub fn build(
         ));
     };
     let _ = try_eventually(Duration::from_secs(1), || {
-        cargo.has_said_all().then_some(())
+        cargo.output_ended().then_some(())
     });
     let said = cargo.stdout();
     let messages =
@@ -118,7 +118,7 @@ impl Built {
     pub fn names(&self) -> Vec<String> {
         let listed = self.start(&["--list", "--format", "terse"]);
         let _ = try_eventually(TEST_LIMIT, || {
-            listed.try_wait().filter(|_| listed.has_said_all())
+            listed.try_wait().filter(|_| listed.output_ended())
         });
         let names = listed.stdout();
         names
@@ -141,7 +141,7 @@ impl Built {
         let running = self.start(&[&test, "--exact", "--nocapture"]);
         let status = try_eventually(TEST_LIMIT, || running.try_wait());
         let _ = try_eventually(Duration::from_secs(1), || {
-            running.has_said_all().then_some(())
+            running.output_ended().then_some(())
         });
         let took = began.elapsed();
         let passed = status.is_some_and(|status| status.success());

@@ -13,7 +13,7 @@ fn run_all(commands: &[&str]) -> Running {
     let program = exercise!().args(commands).start();
     let pid = program.pid();
     let end = format!("process {pid}: all have ended");
-    let known = || program.stdout().contains(&end) || program.has_said_all();
+    let known = || program.stdout().contains(&end) || program.output_ended();
     let known = try_eventually(PLENTY, || known().then_some(()));
     let ends: Vec<String> = program
         .stdout()
@@ -67,7 +67,7 @@ fn they_run_at_the_same_time() {
     let mut most = 0;
     try_eventually(PLENTY, || {
         most = most.max(program.children().len());
-        (most >= 6 || program.has_said_all()).then_some(())
+        (most >= 6 || program.output_ended()).then_some(())
     });
     assert_eq!(
         most,

@@ -16,7 +16,7 @@ const WORDS: [&str; 5] = ["one", "two", "six", "ten", "all"];
 fn run(args: &[&str]) -> Running {
     let program = exercise!().args(args).start();
     let done = format!("process {} is done\n", program.pid());
-    let known = || program.stdout().contains(&done) || program.has_said_all();
+    let known = || program.stdout().contains(&done) || program.output_ended();
     assert!(
         try_eventually(PLENTY, || known().then_some(())).is_some(),
         "`{}`: your program (pid {}) should be done, and after {PLENTY:?} it is not. {}\nIts output \

@@ -25,7 +25,7 @@ fn decode(limit: &str, pieces: &[&[u8]]) -> String {
     let input = File::open(dir.write("pieces", lines))
         .expect("a file that was just written");
     let program = exercise!().arg(limit).stdin(input).start();
-    let ended = || program.try_wait().filter(|_| program.has_said_all());
+    let ended = || program.try_wait().filter(|_| program.output_ended());
     let status = try_eventually(PLENTY, ended);
     let said = program.stdout();
     assert!(
@@ -212,10 +212,10 @@ fn a_long_line_in_single_bytes_is_quick() {
     let mut used = Duration::ZERO;
     try_eventually(Duration::from_secs(20), || {
         used = used.max(cpu_time(program.pid()));
-        (program.has_said_all() || used > MOST).then_some(())
+        (program.output_ended() || used > MOST).then_some(())
     });
     assert!(
-        program.has_said_all() && used <= MOST,
+        program.output_ended() && used <= MOST,
         "a line of {LENGTH} bytes comes in single bytes. To decode it should take a fraction of a second; \
          your program has used {used:?} of processor time by now. How often is each byte looked at? If the \
          search for a newline begins at the front each time, that is half a million times.",

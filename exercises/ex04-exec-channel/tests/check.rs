@@ -17,7 +17,7 @@ fn start(steps: &[&str]) -> Running {
 /// Blocks until your program says `needle`, and returns that line. Where it does not: `hint`.
 #[track_caller]
 fn line(program: &Running, needle: &str, hint: &str) -> String {
-    let known = || program.stdout().contains(needle) || program.has_said_all();
+    let known = || program.stdout().contains(needle) || program.output_ended();
     let known = try_eventually(PLENTY, || known().then_some(()));
     assert!(known.is_some(), "{}", silence(program, needle, hint));
     program.wait_for_line(needle)

@@ -291,7 +291,7 @@ impl Client {
 fn not_answered(server: &Running, why: &dyn Debug) -> ! {
     // What it says at its end comes last.
     let ended = try_eventually(Duration::from_secs(1), || {
-        server.has_said_all().then_some(())
+        server.output_ended().then_some(())
     });
     let hint = if ended.is_some() {
         "It has ended, and should not."

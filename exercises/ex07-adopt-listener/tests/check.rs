@@ -127,7 +127,7 @@ fn it_ends_when_its_channel_does_before_a_listener_came() {
     let mut worker = Worker::start();
     worker.channel.send(&json!("hello")).expect("the worker listens");
     worker.must_end("it was waiting for its listener");
-    let _ = try_eventually(SOON, || worker.program.has_said_all().then_some(()));
+    let _ = try_eventually(SOON, || worker.program.output_ended().then_some(()));
     let said = worker.program.stdout();
     assert!(
         said.contains("sent no listener"),
@@ -249,7 +249,7 @@ impl Worker {
         if acked == Some(false) {
             // What it says at its end comes last.
             let _ = try_eventually(Duration::from_secs(1), || {
-                self.program.has_said_all().then_some(())
+                self.program.output_ended().then_some(())
             });
         }
         assert!(

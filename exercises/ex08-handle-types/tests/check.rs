@@ -319,7 +319,7 @@ impl Child {
         let line = try_eventually(SOON, || {
             // In this order: what it says before it ends is not missed.
             ended =
-                self.program.try_wait().is_some() && self.program.has_said_all();
+                self.program.try_wait().is_some() && self.program.output_ended();
             // Hears the acknowledgement of the one before: this one leaves only then.
             let _ = self.channel.recv();
             let line =

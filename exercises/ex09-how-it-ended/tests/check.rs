@@ -170,7 +170,7 @@ fn with_a_child(more: &[&str]) -> (Running, Process) {
     let child = child.unwrap_or_else(|| {
         panic!(
             "the child runs, and your program does not wait for it. {}",
-            program.story()
+            program.describe()
         )
     });
     (program, child)
@@ -187,7 +187,7 @@ fn hears(program: &Running, event: &str, hint: &str) {
         Some(false) => try_eventually(Duration::from_millis(300), said).is_some(),
         heard => heard.is_some(),
     };
-    assert!(heard, "{hint}\n{}", program.story());
+    assert!(heard, "{hint}\n{}", program.describe());
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Loop {
     fn say(&self, line: &str) {
         let said = (&self.stdin).write_all(format!("{line}\n").as_bytes());
         said.unwrap_or_else(|error| {
-            panic!("cannot say '{line}': {error}\n{}", self.program.story())
+            panic!("cannot say '{line}': {error}\n{}", self.program.describe())
         });
     }
 
@@ -55,7 +55,7 @@ impl Loop {
         assert!(
             heard.is_some() && seen == times,
             "'{what}' is expected {times} x, and comes {seen} x. {hint}\n{}",
-            self.program.story()
+            self.program.describe()
         );
     }
 
@@ -99,9 +99,9 @@ fn signals_and_lines_come_out_of_one_loop_and_the_handler_prints_nothing() {
     assert!(
         ended.is_some_and(|it| it.success()),
         "it was told to quit. {}",
-        here.program.story()
+        here.program.describe()
     );
-    try_eventually(PATIENCE, || here.program.has_said_all().then_some(()));
+    try_eventually(PATIENCE, || here.program.output_ended().then_some(()));
     let (said, complained) = (here.program.stdout(), here.program.stderr());
     assert!(
         said == "listening\nheard SIGUSR1\nyou said: hello\nheard SIGTERM\n"
@@ -189,7 +189,7 @@ fn no_signal_is_lost_whatever_it_interrupts() {
         "A second signal came while `take` looked for the first. `take` did not return it, and there \
          is nothing in the pipe that would wake the loop for it. Does `take` look for the signals \
          first, and empty the pipe then?\n{}",
-        here.program.story()
+        here.program.describe()
     );
 }
 

@@ -58,7 +58,7 @@ impl Stop {
         assert!(
             done(),
             "your `stop` should have returned within {seconds} s. {hint}\n{}",
-            self.program.story()
+            self.program.describe()
         );
         let said = self.program.stdout();
         let told = said
@@ -74,7 +74,7 @@ impl Stop {
         assert!(
             told == expected,
             "they should have ended with {expected:?}, and you say {told:?}. {hint}\n{}",
-            self.program.story()
+            self.program.describe()
         );
     }
 

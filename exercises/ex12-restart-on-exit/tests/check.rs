@@ -56,7 +56,7 @@ fn wait_for(
     look: impl Fn() -> usize,
 ) {
     // No longer than until the parent has ended, and with it all who print.
-    let over = || server.try_wait().is_some() && server.has_said_all();
+    let over = || server.try_wait().is_some() && server.output_ended();
     let _ = try_eventually(SOON, || (look() >= count || over()).then_some(()));
     let state = match server.try_wait() {
         Some(status) => format!("has ended ({status})"),
@@ -281,7 +281,7 @@ fn a_program_that_is_not_there_is_tried_again_and_costs_no_processor_time() {
 #[test]
 fn sigterm_ends_all_and_waits_for_them() {
     let server = serving(3, &[]);
-    let family = server.family();
+    let family = server.processes();
     server.signal(Signal::SIGTERM);
     let status = server.wait(SOON);
     let said = server.stdout();
@@ -304,7 +304,7 @@ fn sigterm_ends_it_in_a_pause_too_and_although_a_worker_is_deaf() {
     let pausing = server(1, &["--kind", "fails", "--pause", "4000"]).start();
     let deaf = serving(1, &["--kind", "deaf"]);
     wait_for_starts(&pausing, 1, "Then it fails, and there is a pause of 4 s.");
-    let family = deaf.family();
+    let family = deaf.processes();
     pausing.signal(Signal::SIGTERM);
     let ended = try_eventually(Duration::from_secs(2), || pausing.try_wait());
     assert!(
@@ -328,7 +328,7 @@ fn a_worker_that_ends_at_sigterm_before_it_was_ready_is_no_failure() {
     let started =
         try_eventually(SOON, || (server.children().len() == 1).then_some(()));
     assert!(started.is_some(), "no worker was started\n{}", server.stderr());
-    let family = server.family();
+    let family = server.processes();
     server.signal(Signal::SIGTERM);
     let ended = try_eventually(Duration::from_secs(2), || server.try_wait());
     assert!(

@@ -163,7 +163,7 @@ fn finish(mut client: Client, half: &[u8], worker: &Worker) {
 fn it_answers_and_keeps_nothing_of_those_who_have_gone() {
     let worker = worker();
     for number in 1..=40 {
-        let answer = http::ask(worker.addr);
+        let answer = http::get(worker.addr);
         assert!(
             answer.is_ok(),
             "request {number} was not answered: {answer:?}. Nobody drains yet: the loop has to accept, \

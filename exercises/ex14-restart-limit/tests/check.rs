@@ -13,7 +13,7 @@ fn run(script: &str, limit: Duration) -> Output {
     let dir = temp_dir();
     let file = File::open(dir.write("script", script)).expect("the script");
     let program = exercise!().stdin(file).start();
-    let over = || program.try_wait().filter(|_| program.has_said_all());
+    let over = || program.try_wait().filter(|_| program.output_ended());
     let Some(status) = try_eventually(limit, over) else {
         panic!(
             "after {limit:?} the program is not through with a script of {} lines. What does a step do \

@@ -169,7 +169,7 @@ fn each_answer_crashes_a_worker_and_all_are_answered_in_turn_and_ten_at_once() {
     let before = fds(server.pid()).len();
     let mut answered = BTreeSet::new();
     for number in 1..=100 {
-        let answer = http::ask(server.addr()).unwrap_or_else(|error| {
+        let answer = http::get(server.addr()).unwrap_or_else(|error| {
             panic!(
                 "request {number} of 100, one after another, has no answer ({error}). Each answer \
                  crashes a worker, and another should take its place, without a pause: the first was \
@@ -215,13 +215,13 @@ fn each_answer_crashes_a_worker_and_all_are_answered_in_turn_and_ten_at_once() {
 fn a_worker_that_has_crashed_is_replaced_before_it_ends() {
     let server = server(1, 1);
     let (mut client, old) = half_a_request(&server);
-    let answer = http::ask(server.addr());
+    let answer = http::get(server.addr());
     assert!(
         answer.is_ok(),
         "a second client has no answer, while another is slow: {answer:?}"
     );
     let began = Instant::now();
-    let answer = http::ask(server.addr());
+    let answer = http::get(server.addr());
     let (by, took) =
         (answer.as_ref().ok().and_then(|it| pid_in(&it.body)), began.elapsed());
     assert!(
@@ -261,7 +261,7 @@ fn after_kill_9_of_all_workers_the_next_request_is_answered_and_all_are_back() {
             gone.insert(victim.pid);
             victim.signal(Signal::SIGKILL);
         }
-        let answer = http::ask(server.addr());
+        let answer = http::get(server.addr());
         assert!(
             answer.is_ok(),
             "all workers were killed (round {round}), and the next request has no answer: {answer:?}. A \
@@ -379,7 +379,7 @@ fn nobody_is_left(family: &[Process], port: u16, within: Duration, hint: &str) {
 #[test]
 fn sigterm_to_the_master_ends_all_but_not_before_who_was_in_is_answered() {
     let server = server(3, 0);
-    let (port, family) = (server.port(), server.family());
+    let (port, family) = (server.port(), server.processes());
     let (mut client, _) = half_a_request(&server);
     server.signal(Signal::SIGTERM);
     // The idle workers end, the other one does not.
@@ -425,7 +425,7 @@ fn sigterm_to_the_master_ends_all_but_not_before_who_was_in_is_answered() {
 #[test]
 fn kill_9_of_the_master_leaves_nobody_behind() {
     let server = server(3, 0);
-    let (port, family) = (server.port(), server.family());
+    let (port, family) = (server.port(), server.processes());
     // One that will never be finished.
     let _client = half_a_request(&server);
     server.signal(Signal::SIGKILL);
@@ -447,7 +447,7 @@ fn sigterm_to_the_master_ends_workers_that_ignore_it() {
         (server.stdout().matches("deaf\n").count() == 2).then_some(())
     });
     assert!(both.is_some(), "2 workers should be started\n{}", server.stderr());
-    let (port, family) = (server.port(), server.family());
+    let (port, family) = (server.port(), server.processes());
     // What Ctrl-C sends: it should end them as SIGTERM does.
     server.signal(Signal::SIGINT);
     let began = Instant::now();
@@ -474,8 +474,11 @@ fn sigterm_to_the_master_ends_workers_that_ignore_it() {
 fn nobody_spins() {
     let server = server(2, 0);
     let everybody = || {
-        let times =
-            server.family().iter().map(|it| cpu_time(it.pid)).collect::<Vec<_>>();
+        let times = server
+            .processes()
+            .iter()
+            .map(|it| cpu_time(it.pid))
+            .collect::<Vec<_>>();
         times.into_iter().sum::<Duration>()
     };
     let _client = half_a_request(&server);

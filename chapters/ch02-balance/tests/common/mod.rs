@@ -93,7 +93,7 @@ pub fn is_root() -> bool {
 /// Whoever can only wait may look again now and then, but not without pause.
 #[track_caller]
 pub fn assert_no_busy_loop(server: &Running) {
-    let family = server.family();
+    let family = server.processes();
     let used =
         || -> Duration { family.iter().map(|process| cpu_time(process.pid)).sum() };
     let (begun, before) = (Instant::now(), used());

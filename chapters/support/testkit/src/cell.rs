@@ -37,10 +37,10 @@ pub const MAX_PROCESSES: usize = 64;
 pub const MAX_OUTPUT: usize = 1 << 20;
 
 /// How long all tests of one test process may take, in seconds. On a machine that is very slow, the
-/// variable `CELL_SECONDS` gives them longer.
+/// variable `TEST_SECONDS` gives them longer.
 pub(crate) fn run_limit() -> Duration {
     let said =
-        std::env::var("CELL_SECONDS").ok().and_then(|text| text.parse().ok());
+        std::env::var("TEST_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(said.unwrap_or(20))
 }
 

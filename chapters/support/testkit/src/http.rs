@@ -34,7 +34,7 @@ impl Response {
 /// # Errors
 /// Whatever the connection says; `UnexpectedEof` for a cut answer, `InvalidData` for one that is
 /// no HTTP or is followed by more, `TimedOut` when 10 s pass without a byte.
-pub fn ask(addr: SocketAddr) -> io::Result<Response> {
+pub fn get(addr: SocketAddr) -> io::Result<Response> {
     let mut client = Client::connect(addr)?;
     client.send_raw(
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
@@ -57,7 +57,7 @@ pub fn ask(addr: SocketAddr) -> io::Result<Response> {
 /// without any header.
 ///
 /// # Errors
-/// As [`ask`], and `InvalidData` when the answer is not UTF-8.
+/// As [`get`], and `InvalidData` when the answer is not UTF-8.
 pub fn raw_exchange(addr: SocketAddr, bytes: &[u8]) -> io::Result<String> {
     let mut client = Client::connect(addr)?;
     client.send_raw(bytes)?;
@@ -91,7 +91,7 @@ impl Client {
     /// Asks for `path`, says nothing of closing, and reads the answer.
     ///
     /// # Errors
-    /// As [`ask`].
+    /// As [`get`].
     pub fn get(&mut self, path: &str) -> io::Result<Response> {
         self.send_raw(
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes(),
@@ -111,14 +111,14 @@ impl Client {
     ///
     /// # Errors
     /// Whatever `shutdown` says.
-    pub fn finish_sending(&mut self) -> io::Result<()> {
+    pub fn shutdown_write(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
     /// Blocks until one whole answer is there. More may be asked before that: answers wait.
     ///
     /// # Errors
-    /// As [`ask`].
+    /// As [`get`].
     pub fn read_response(&mut self) -> io::Result<Response> {
         let message = read_message(&mut self.stream, &mut self.left)?;
         let head = String::from_utf8_lossy(&self.left[message.head]).into_owned();

@@ -16,10 +16,10 @@
 //! use std::time::Duration;
 //!
 //! let server = Program::new("target/debug/some-server").args(["--port", "0"]).start();
-//! let answer = http::ask(server.addr()).expect("an answer");
+//! let answer = http::get(server.addr()).expect("an answer");
 //! assert_eq!(answer.status, 200);
 //!
-//! let family = server.family();
+//! let family = server.processes();
 //! server.signal(Signal::SIGTERM);
 //! assert!(server.wait(Duration::from_secs(2)).success());
 //! assert_all_gone(&family, Some(server.port()), Duration::from_secs(2));

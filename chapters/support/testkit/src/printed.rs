@@ -113,7 +113,7 @@ impl Running {
                 "the program's {name} should say {needle:?}{times}; it was said {seen} times, and {when}\n\
                  {hint}{}{}",
                 if hint.is_empty() { "" } else { "\n" },
-                self.story()
+                self.describe()
             )
         })
     }

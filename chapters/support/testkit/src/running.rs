@@ -57,7 +57,7 @@ impl Running {
 
     /// Every living process that came of it, itself included, oldest first. Finds orphans too,
     /// also when they have left the process group.
-    pub fn family(&self) -> Vec<Process> {
+    pub fn processes(&self) -> Vec<Process> {
         self.family.living()
     }
 
@@ -73,7 +73,7 @@ impl Running {
             drop(child);
             panic!(
                 "cannot send {signal}: it has ended and was waited for\n{}",
-                self.story()
+                self.describe()
             );
         }
         kill(Pid::from_raw(self.pid()), signal).unwrap_or_else(|e| {
@@ -92,7 +92,7 @@ impl Running {
     }
 
     /// Whether nothing more can be printed: nobody holds its output open.
-    pub fn has_said_all(&self) -> bool {
+    pub fn output_ended(&self) -> bool {
         !self.stdout.is_open() && !self.stderr.is_open()
     }
 
@@ -104,25 +104,29 @@ impl Running {
     pub fn wait(&self, within: Duration) -> ExitStatus {
         match try_eventually(within, || self.try_wait()) {
             Some(status) => status,
-            None => panic!("should have ended within {within:?}\n{}", self.story()),
+            None => {
+                panic!("should have ended within {within:?}\n{}", self.describe())
+            }
         }
     }
 
     /// Blocks until it has ended and its output too.
     #[track_caller]
     pub(crate) fn finish(self, limit: Duration) -> Output {
-        let ended = || self.try_wait().filter(|_| self.has_said_all());
+        let ended = || self.try_wait().filter(|_| self.output_ended());
         let status = try_eventually(limit, ended);
-        assert!(self.family.verdict().is_none(), "{}", self.story());
+        assert!(self.family.verdict().is_none(), "{}", self.describe());
         match status {
             Some(status) => {
                 Output { status, stdout: self.stdout(), stderr: self.stderr() }
             }
             None if self.try_wait().is_some() => panic!(
                 "ended, but after {limit:?} something that it started still holds its output\n{}",
-                self.story()
+                self.describe()
             ),
-            None => panic!("should have ended within {limit:?}\n{}", self.story()),
+            None => {
+                panic!("should have ended within {limit:?}\n{}", self.describe())
+            }
         }
     }
 
@@ -134,12 +138,12 @@ impl Running {
 
     /// What a reader of a failure has to know: whether it runs or how it ended, and the end of what it
     /// has printed.
-    pub fn story(&self) -> String {
+    pub fn describe(&self) -> String {
         let status = self.try_wait();
         if status.is_some() {
             // Its last words may be on their way.
             let _ =
-                try_eventually(LAST_WORDS, || self.has_said_all().then_some(()));
+                try_eventually(LAST_WORDS, || self.output_ended().then_some(()));
         }
         let state = status
             .map_or("runs".to_owned(), |status| format!("has ended ({status})"));

@@ -16,13 +16,13 @@ const NOW: Duration = Duration::ZERO;
 fn family_of(program: Program, members: usize) -> (Running, Vec<Process>) {
     let running = program.start();
     let what = format!("{members} processes");
-    eventually(&what, LONG, || running.family().len() == members);
+    eventually(&what, LONG, || running.processes().len() == members);
     // From fork to exec a shell's child still is the shell.
     let begun = |p: &&Process| p.command_line().starts_with("sleep");
     eventually("all have begun", LONG, || {
-        running.family().iter().filter(begun).count() >= members - 1
+        running.processes().iter().filter(begun).count() >= members - 1
     });
-    let family = running.family();
+    let family = running.processes();
     (running, family)
 }
 
@@ -53,7 +53,7 @@ fn orphans_are_found() {
         family_of(sh("setsid sleep 1000 & sleep 1000 & sleep 1000 &"), 3);
     assert!(running.wait(LONG).success());
     assert_eq!(running.children(), [], "they are not its children any more");
-    assert_eq!(running.family().len(), 3, "but of its family");
+    assert_eq!(running.processes().len(), 3, "but of its family");
     drop(running);
     assert_all_gone(&family, None, NOW);
 }
@@ -63,7 +63,7 @@ fn an_orphan_without_the_mark_is_found_in_the_group() {
     let program = sh("env -i /bin/sleep 1000 & read x < /dev/null; exit 0");
     let running = program.start();
     assert!(running.wait(LONG).success());
-    let family = running.family();
+    let family = running.processes();
     assert_eq!(family.len(), 1, "reaping the leader must not lose its group");
     drop(running);
     assert_all_gone(&family, None, NOW);
@@ -95,7 +95,7 @@ fn two_programs_do_not_harm_each_other() {
     let (second, second_family) = family_of(sh("sleep 1000 & wait"), 2);
     drop(first);
     assert_all_gone(&first_family, None, NOW);
-    assert_eq!(second.family(), second_family);
+    assert_eq!(second.processes(), second_family);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use common::{read_request, replying, server};
-use testkit::http::{Client, ask, raw_exchange};
+use testkit::http::{Client, get, raw_exchange};
 use testkit::{free_port, pid_in};
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -18,7 +18,7 @@ fn a_body_with_a_length() {
     let addr = replying(
         "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nX-A:  b \r\n\r\nhello",
     );
-    let answer = ask(addr).expect("an answer");
+    let answer = get(addr).expect("an answer");
     assert_eq!((answer.status, answer.body.as_str()), (404, "hello"));
     assert_eq!(answer.header("x-a"), Some("b"));
     assert_eq!(answer.header("x-b"), None);
@@ -31,13 +31,13 @@ fn a_body_in_chunks() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
          5\r\nhello\r\n1;note=x\r\n,\r\nA\r\n chunked 1\r\n0\r\nTrailer: x\r\n\r\n",
     );
-    assert_eq!(ask(addr).expect("an answer").body, "hello, chunked 1");
+    assert_eq!(get(addr).expect("an answer").body, "hello, chunked 1");
 }
 
 #[test]
 fn a_body_to_the_end_of_the_stream() {
     let addr = replying("HTTP/1.0 200 OK\r\n\r\nall of it");
-    assert_eq!(ask(addr).expect("an answer").body, "all of it");
+    assert_eq!(get(addr).expect("an answer").body, "all of it");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn an_answer_byte_by_byte() {
             stream.write_all(&[*byte]).expect("the client reads");
         }
     });
-    assert_eq!(ask(addr).expect("an answer").body, "abc");
+    assert_eq!(get(addr).expect("an answer").body, "abc");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn what_is_cut_is_an_error() {
             "missing",
         ),
     ] {
-        let error = ask(replying(cut)).expect_err("a cut answer");
+        let error = get(replying(cut)).expect_err("a cut answer");
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{cut:?}");
         assert!(error.to_string().contains(why), "{cut:?}: {error}");
     }
@@ -88,7 +88,7 @@ fn what_is_no_http_is_an_error() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nabc",
     ] {
-        let error = ask(replying(nonsense)).expect_err("no answer");
+        let error = get(replying(nonsense)).expect_err("no answer");
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{nonsense:?}: {error}");
     }
 }
@@ -96,7 +96,7 @@ fn what_is_no_http_is_an_error() {
 #[test]
 fn nobody_there() {
     let error =
-        ask(([127, 0, 0, 1], free_port()).into()).expect_err("nobody listens");
+        get(([127, 0, 0, 1], free_port()).into()).expect_err("nobody listens");
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }
 
@@ -125,7 +125,7 @@ fn a_connection_is_kept() {
     assert_eq!(client.get("/").expect("the first").body, "one");
     assert!(!client.is_closed_within(SHORT));
     assert_eq!(client.get("/x").expect("the second").body, "two");
-    client.finish_sending().expect("shutdown");
+    client.shutdown_write().expect("shutdown");
     assert!(client.is_closed_within(LONG));
 }
 

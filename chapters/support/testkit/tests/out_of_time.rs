@@ -8,9 +8,9 @@ use testkit::{Program, assert_all_gone, eventually};
 #[test]
 fn a_test_that_waits_for_ever_is_ended_and_says_why() {
     // In a process of its own: it has 2 s, and what it says beside its failures can be looked at.
-    if std::env::var_os("CELL_SECONDS").is_none_or(|it| it != "2") {
+    if std::env::var_os("TEST_SECONDS").is_none_or(|it| it != "2") {
         let itself = std::env::current_exe().expect("this test program");
-        let output = Program::new(itself).env("CELL_SECONDS", "2").output();
+        let output = Program::new(itself).env("TEST_SECONDS", "2").output();
         assert!(output.status.success(), "{output:?}");
         assert!(
             output.stderr.contains("All tests together may take 2 s"),
@@ -20,7 +20,7 @@ fn a_test_that_waits_for_ever_is_ended_and_says_why() {
     }
     let began = Instant::now();
     let server = Program::new("sleep").arg("300").in_cell().start();
-    let family = server.family();
+    let family = server.processes();
     let said = catch_unwind(AssertUnwindSafe(|| {
         eventually("it never comes", Duration::from_secs(60), || false);
     }));

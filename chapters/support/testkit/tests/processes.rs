@@ -25,7 +25,7 @@ fn children_and_their_children() {
     assert_eq!(children_of(program.pid()), children);
     assert_eq!(descendants_of(program.pid()), program.descendants());
     assert_eq!(descendants_of(children[0].pid), program.descendants()[1..]);
-    assert_eq!(program.family().len(), 3);
+    assert_eq!(program.processes().len(), 3);
 }
 
 #[test]

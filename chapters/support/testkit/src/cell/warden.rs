@@ -68,7 +68,7 @@ fn tell_that_time_is_up() {
     let _ = writeln!(
         io::stderr(),
         "\nAll tests together may take {limit} s, and that is over. What still ran was ended, and the tests \
-         that waited for it fail: does it hang? On a slow machine CELL_SECONDS=60 gives them longer.\n"
+         that waited for it fail: does it hang? On a slow machine TEST_SECONDS=60 gives them longer.\n"
     );
 }
 
