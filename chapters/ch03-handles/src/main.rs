@@ -1,4 +1,4 @@
-//! The parent listens and gives the listener away. Its children accept by themselves.
+//! The parent listens and sends its listener to its children. They accept by themselves.
 
 mod parent;
 mod tour;
@@ -6,13 +6,13 @@ mod worker;
 
 use std::process::ExitCode;
 
-use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent, signals_end};
+use ch01_fork_ipc::inherited_channel;
 use ch03_handles::HandleChannel;
 use cli::{Arguments, Options};
-use nix::sys::signal::Signal;
+use parent::Parent;
 
 const USAGE: &str = "\
-Listens, sends the listener to every worker, and lets them serve.
+Listens, sends the listener to every worker, and lets the workers serve.
 
 Usage: ch03-handles [--addr 127.0.0.1] [--port 1337] [--workers N] [--exec PROGRAM ARG...]
        ch03-handles tour [--exec PROGRAM ARG...]
@@ -20,13 +20,13 @@ Usage: ch03-handles [--addr 127.0.0.1] [--port 1337] [--workers N] [--exec PROGR
 
   --addr ADDR             listen on this address
   --port PORT             listen on this port; 0 takes a free one
-  --workers N             1 to 1024 workers; as many as there are CPUs, where not given
+  --workers N             1 to 1024 workers; by default as many as there are CPUs
   --exec PROGRAM ARG...   run PROGRAM as the workers
   --help                  show this
 
   tour                    send one handle of each type to a child, which uses it
-  worker                  a child: serves a listener that comes with the message \"server\";
-                          tells what any other handle is, and uses it (needs a channel)
+  worker                  a child: serves a listener that arrives with the message \"server\";
+                          reports what any other handle is, and uses it (needs a channel)
 ";
 
 fn main() -> ExitCode {
@@ -40,7 +40,8 @@ fn main() -> ExitCode {
                 other => options.take(other, &mut arguments)?,
             }
         }
-        parent::share_listener(&options)
+        let listener = options.listen()?;
+        Parent::start(listener, options.workers, || options.worker())?.run()
     })
 }
 
@@ -49,14 +50,12 @@ fn tour(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     while let Some(word) = arguments.word()? {
         options.take(&word, &mut arguments)?;
     }
-    tour::run(&options)
+    tour::run(options.worker()?)
 }
 
 fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.worker_name()?;
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
     let stream = unsafe { inherited_channel() }?;
-    leave_signals_to_parent()?;
-    signals_end(&stream, &[Signal::SIGTERM])?;
     worker::run(HandleChannel::new(stream)?)
 }

@@ -1,128 +1,157 @@
-//! The parent: gives the listener to every worker, closes its own, and only watches from then on.
+//! The parent: sends the listener to every worker, closes its own copy, and watches.
 
-use std::{net::TcpListener, os::fd::AsFd, process::ExitCode};
+use std::{
+    io,
+    net::TcpListener,
+    os::fd::AsFd,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context as _, bail};
-use ch01_fork_ipc::{Child, RecvError};
-use ch02_balance::{Leaving, poll_until};
-use ch03_handles::{Delivery, Handle, HandleChannel};
-use cli::{Options, complain, log, reason};
-use nix::{
-    errno::Errno,
-    poll::{PollFd, poll},
-};
+use ch01_fork_ipc::Child;
+use ch02_balance::{Received, poll_tokens};
+use ch03_handles::{Handle, HandleChannel};
+use cli::{complain, log, reason};
+use nix::{poll::PollFd, sys::signal::Signal};
 use serde_json::Value;
 
-/// A worker that has its channel still.
+/// A child and the channel to it.
 struct Worker {
     child: Child,
     channel: HandleChannel,
-    ready: bool,
+    /// It has acknowledged the listener.
+    is_ready: bool,
 }
 
-// ANCHOR: share_listener
-/// The parent of chapter 3. It ends when it is told to, by a signal; its workers see that and
-/// follow. It also ends when no worker is left: it has no listener any more to give to others.
-pub fn share_listener(options: &Options) -> anyhow::Result<ExitCode> {
-    let listener = options.listen()?;
-    // For workers in Node: they all wake for one connection, and those that come too late must not
-    // wait in accept(2). Ours wait nowhere else, and switch it off again.
-    listener.set_nonblocking(true)?;
-    let mut workers = Vec::new();
-    for _ in 0..options.workers {
-        workers.push(start(options, &listener)?);
+/// The parent of chapter 3.
+pub struct Parent {
+    /// `None` once every worker has its own copy.
+    listener: Option<TcpListener>,
+    /// `None` once it has died.
+    workers: Vec<Option<Worker>>,
+}
+
+impl Parent {
+    /// Starts `count` workers and sends `listener` to each.
+    pub fn start(
+        listener: TcpListener,
+        count: usize,
+        command: impl Fn() -> anyhow::Result<Command>,
+    ) -> anyhow::Result<Parent> {
+        // Node workers poll: one connection wakes all of them, and those that find it
+        // taken must not block in accept(2). Our own workers switch this off again.
+        listener.set_nonblocking(true)?;
+        let mut workers = Vec::new();
+        for _ in 0..count {
+            workers.push(Some(Worker::start(command()?, &listener)?));
+        }
+        Ok(Parent { listener: Some(listener), workers })
     }
-    let mut listener = Some(listener);
-    let mut leaving = Leaving::default();
-    loop {
-        workers = workers
-            .into_iter()
-            .filter_map(|worker| hear(worker, &mut leaving))
-            .collect();
-        for (pid, ended) in leaving.ended() {
-            match ended {
-                Ok(ended) => {
-                    log(format_args!("worker {pid} {ended}; nobody replaces it"))
-                }
-                Err(error) => complain(format_args!(
-                    "cannot wait for {pid}: {}",
-                    reason(&error)
-                )),
+
+    /// Watches the workers until none is left. It cannot replace them: it has no listener
+    /// for them.
+    pub fn run(mut self) -> anyhow::Result<ExitCode> {
+        while self.workers.iter().any(Option::is_some) {
+            for index in self.poll().context("cannot wait for the workers")? {
+                self.receive(index);
+            }
+            self.close_listener_once_all_are_ready();
+        }
+        bail!("no worker is left, and this chapter does not replace them");
+    }
+
+    /// Blocks until a worker has sent something, or has closed its channel.
+    fn poll(&self) -> io::Result<Vec<usize>> {
+        let mut polled = Vec::new();
+        for (index, worker) in self.workers.iter().enumerate() {
+            if let Some(Worker { channel, .. }) = worker {
+                polled.push((
+                    index,
+                    PollFd::new(channel.as_fd(), channel.interest()),
+                ));
             }
         }
-        if workers.is_empty() && leaving.wakes_at().is_none() {
-            bail!("no worker is left, and this chapter does not replace them");
+        poll_tokens(polled, None)
+    }
+
+    /// Reads what a worker has sent.
+    fn receive(&mut self, index: usize) {
+        let Some(worker) = &mut self.workers[index] else { return };
+        let pid = worker.child.pid();
+        let mut is_usable = true;
+        for received in worker.channel.receive() {
+            match received {
+                Received::Acked => {
+                    worker.is_ready = true;
+                    log(format_args!("worker {pid} is ready"));
+                }
+                Received::Message(message) => {
+                    log(format_args!("worker {pid} says {message}"));
+                }
+                // A worker sends us no handles. If it does, they are closed here.
+                Received::Handle(..) => {}
+                Received::Ignored(why) => {
+                    complain(format_args!("worker {pid}: {why}"));
+                }
+                Received::Returned(..) => {
+                    complain(format_args!("worker {pid} cannot take the listener"));
+                    is_usable = false;
+                }
+                Received::Closed(error) => {
+                    if let Some(error) = error {
+                        complain(format_args!("worker {pid}: {error}"));
+                    }
+                    is_usable = false;
+                }
+            }
         }
-        let ready =
-            !workers.is_empty() && workers.iter().all(|worker| worker.ready);
-        if listener.is_some() && ready {
-            // A listening socket closes when its last copy does, and the workers have theirs.
-            listener = None;
+        if !is_usable && let Some(worker) = self.workers[index].take() {
+            worker.end();
+        }
+    }
+
+    /// The port is free when the last copy of the listener is closed. The workers have
+    /// theirs: so when the last worker exits, no connection waits in a backlog from which
+    /// no process accepts.
+    fn close_listener_once_all_are_ready(&mut self) {
+        let mut running = self.workers.iter().flatten().peekable();
+        if self.listener.is_some()
+            && running.peek().is_some()
+            && running.all(|worker| worker.is_ready)
+        {
+            self.listener = None;
             log("every worker has the listener; the parent has closed its own");
         }
-        wait(&workers, &leaving).context("cannot wait for the workers")?;
     }
 }
-// ANCHOR_END: share_listener
 
-// ANCHOR: start
-/// Starts a worker and sends it the listener.
-fn start(options: &Options, listener: &TcpListener) -> anyhow::Result<Worker> {
-    let command = options.worker()?;
-    let program = command.get_program().to_string_lossy().into_owned();
-    let (child, stream) =
-        Child::spawn(command).with_context(|| format!("cannot start {program}"))?;
-    let mut channel = HandleChannel::new(stream)?;
-    let copy = listener.try_clone().context("cannot copy the listener")?;
-    let sent =
-        channel.send_handle(Value::from("server"), Handle::TcpListener(copy));
-    sent.map_err(|not_passed| not_passed.why)
-        .context("cannot send the listener")?;
-    log(format_args!("worker {} started", child.pid()));
-    Ok(Worker { child, channel, ready: false })
-}
-// ANCHOR_END: start
+impl Worker {
+    /// Starts a worker and sends it a copy of the listener.
+    fn start(command: Command, listener: &TcpListener) -> anyhow::Result<Worker> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let (child, stream) = Child::spawn(command)
+            .with_context(|| format!("cannot start {program}"))?;
+        log(format_args!("worker {} started", child.pid()));
+        let mut channel = HandleChannel::new(stream)?;
+        let copy = listener.try_clone().context("cannot copy the listener")?;
+        channel
+            .send_handle(Value::from("server"), Handle::TcpListener(copy))
+            .map_err(|not_sent| not_sent.error)
+            .context("cannot send the listener")?;
+        Ok(Worker { child, channel, is_ready: false })
+    }
 
-/// Reads all that a worker has sent. One whose channel has ended is on its way out.
-fn hear(mut worker: Worker, leaving: &mut Leaving) -> Option<Worker> {
-    let pid = worker.child.pid();
-    loop {
-        match worker.channel.recv() {
-            Ok(Some(Delivery::Acked)) => {
-                worker.ready = true;
-                log(format_args!("worker {pid} is ready"));
+    /// Its channel has ended, so it is dead or of no use: reaps it.
+    fn end(mut self) {
+        let _ = self.child.kill(Signal::SIGKILL);
+        let pid = self.child.pid();
+        match self.child.wait() {
+            Ok(status) => {
+                log(format_args!("worker {pid} {status}; it is not replaced"))
             }
-            Ok(Some(Delivery::Refused(..))) => {
-                complain(format_args!("worker {pid} cannot take the listener"));
-                break;
-            }
-            Ok(Some(Delivery::Message(received))) => {
-                log(format_args!("worker {pid} says {}", received.message));
-            }
-            Ok(Some(
-                Delivery::Wrong(..) | Delivery::Missing | Delivery::Internal,
-            )) => {}
-            Err(error) if error.would_block() => return Some(worker),
-            Err(error @ RecvError::Json(_)) => {
-                complain(format_args!("worker {pid}: {error}"))
-            }
-            Ok(None) => break,
             Err(error) => {
-                complain(format_args!("worker {pid}: {error}"));
-                break;
+                complain(format_args!("cannot wait for {pid}: {}", reason(&error)));
             }
         }
-    }
-    leaving.add(worker.child);
-    None
-}
-
-fn wait(workers: &[Worker], leaving: &Leaving) -> Result<(), Errno> {
-    let polled = workers.iter().map(|worker| {
-        PollFd::new(worker.channel.as_fd(), worker.channel.interest())
-    });
-    match poll(&mut polled.collect::<Vec<_>>(), poll_until(leaving.wakes_at())) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
-        Err(error) => Err(error),
     }
 }

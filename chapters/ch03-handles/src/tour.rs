@@ -3,22 +3,22 @@
 
 use std::{
     env, fs,
-    io::{self, Read},
+    io::{self, ErrorKind, Read},
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::{
         fd::AsFd,
         unix::net::{UnixListener, UnixStream},
     },
-    process::{self, ExitCode},
+    process::{self, Command, ExitCode},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
-use ch01_fork_ipc::{Child, Ended};
-use ch02_balance::wait_for;
-use ch03_handles::{Delivery, Handle, HandleChannel};
-use cli::{Options, say};
-use nix::poll::PollFlags;
+use ch01_fork_ipc::{Child, ExitStatus};
+use ch02_balance::{Received, poll_tokens};
+use ch03_handles::{Handle, HandleChannel};
+use cli::say;
+use nix::poll::{PollFd, PollFlags};
 use serde_json::Value;
 
 /// How long the child may take for each.
@@ -28,8 +28,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 type Stop = (&'static str, Handle, Box<dyn FnOnce() -> io::Result<String>>);
 
 /// Makes the tour. It ends with 1 if an answer is not what it should be.
-pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let command = options.worker()?;
+pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     let program = command.get_program().to_string_lossy().into_owned();
     let (mut child, stream) =
         Child::spawn(command).with_context(|| format!("cannot start {program}"))?;
@@ -38,7 +37,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     for (name, handle, hear) in stops()? {
         let kind = handle.node_type();
         let sent = channel.send_handle(Value::from(name), handle);
-        sent.map_err(|not_passed| not_passed.why)
+        sent.map_err(|not_sent| not_sent.error)
             .with_context(|| format!("{name}: not sent"))?;
         let report =
             report(&mut channel).with_context(|| format!("{name}: no report"))?;
@@ -64,8 +63,8 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
 
     drop(channel);
-    let ended = child.wait()?;
-    ensure!(ended == Ended::Exited(0), "the child {ended}");
+    let status = child.wait()?;
+    ensure!(status == ExitStatus::Exited(0), "the child {status}");
     say("each handle arrived as what it is, and works");
     Ok(ExitCode::SUCCESS)
 }
@@ -137,20 +136,18 @@ fn udp_pair() -> io::Result<(UdpSocket, UdpSocket)> {
 
 /// What the child says about the handle: the first message that it sends.
 fn report(channel: &mut HandleChannel) -> anyhow::Result<Value> {
-    let until = Instant::now() + ANSWER_TIMEOUT;
     loop {
-        match channel.recv() {
-            Ok(Some(Delivery::Message(received))) => return Ok(received.message),
-            Ok(Some(Delivery::Refused(..))) => bail!("the child cannot take it"),
-            Ok(Some(_)) => {}
-            Ok(None) => bail!("the child has closed its channel"),
-            Err(error) if error.would_block() => {
-                ensure!(
-                    wait_for(channel, channel.interest(), Some(until))?,
-                    "nothing for 10 s"
-                );
+        let interest = channel.interest();
+        expect(channel, interest)?;
+        for received in channel.receive() {
+            match received {
+                Received::Message(message) => return Ok(message),
+                Received::Returned(..) => bail!("the child cannot take it"),
+                Received::Closed(None) => bail!("the child has closed its channel"),
+                Received::Closed(Some(error)) => return Err(error.into()),
+                Received::Ignored(why) => bail!(why),
+                Received::Acked | Received::Handle(..) => {}
             }
-            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -158,7 +155,7 @@ fn report(channel: &mut HandleChannel) -> anyhow::Result<Value> {
 /// All that comes, to the end of the stream.
 fn read(mut stream: impl Read + AsFd) -> io::Result<String> {
     let mut text = String::new();
-    expect(&stream)?;
+    expect(&stream, PollFlags::POLLIN)?;
     stream.read_to_string(&mut text)?;
     Ok(text)
 }
@@ -167,15 +164,18 @@ fn read(mut stream: impl Read + AsFd) -> io::Result<String> {
 fn ask(socket: UdpSocket) -> io::Result<String> {
     let mut answer = [0; 1500];
     socket.send(b"hello")?;
-    expect(&socket)?;
+    expect(&socket, PollFlags::POLLIN)?;
     let read = socket.recv(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
 }
 
-/// Waits until there is something to read.
-fn expect(fd: &impl AsFd) -> io::Result<()> {
-    match wait_for(fd, PollFlags::POLLIN, Some(Instant::now() + ANSWER_TIMEOUT))? {
-        true => Ok(()),
-        false => Err(io::ErrorKind::TimedOut.into()),
+/// Waits until `events` can be done.
+fn expect(fd: &impl AsFd, events: PollFlags) -> io::Result<()> {
+    let until = Instant::now() + ANSWER_TIMEOUT;
+    if poll_tokens(vec![((), PollFd::new(fd.as_fd(), events))], Some(until))?
+        .is_empty()
+    {
+        return Err(ErrorKind::TimedOut.into());
     }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The child: serves the listener with tiny_http, and shows what any other handle is good for.
+//! The child: serves the listener with tiny_http, and uses whatever other handle arrives.
 
 use std::{
     fs::File,
@@ -8,160 +8,123 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
+    panic,
     process::{self, ExitCode},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::anyhow;
-use ch01_fork_ipc::RecvError;
-use ch02_balance::wait_for;
-use ch03_handles::{Delivery, Handle, HandleChannel, Kind, Received};
+use ch02_balance::{Received, poll_tokens};
+use ch03_handles::{Handle, HandleChannel, Kind};
 use cli::{complain, reason};
-use nix::poll::PollFlags;
-use serde_json::json;
+use nix::poll::{PollFd, PollFlags};
+use serde_json::{Value, json};
 use tiny_http::{Header, Response, Server};
-
-/// How long a worker goes on when its parent is gone, if requests keep coming…
-const DRAIN_LIMIT: Duration = Duration::from_secs(1);
-
-/// …and how long it waits for a request then, before it believes that none will come.
-const IDLE_LIMIT: Duration = Duration::from_millis(100);
 
 /// Threads that answer.
 const THREADS: usize = 8;
 
-/// How long somebody may take to make use of a handle that was sent to be tried out.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client may take to use the other end of a handle.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-// ANCHOR: run
-/// Does what the parent sends, until the parent is gone.
+/// Does what the parent sends, until the parent closes the channel.
 pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
-    let mut answers = None;
     loop {
-        match channel.recv() {
-            Ok(Some(Delivery::Message(received))) => {
-                answers = receive(&mut channel, received)?.or(answers);
-            }
-            Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
-            Ok(Some(Delivery::Missing)) => {
-                complain("a handle was lost: no descriptor is free")
-            }
-            Ok(Some(
-                Delivery::Acked | Delivery::Refused(..) | Delivery::Internal,
-            )) => {}
-            Err(error) if error.would_block() => {
-                wait_for(&channel, channel.interest(), None)?;
-            }
-            Err(error @ RecvError::Json(_)) => complain(error),
-            Ok(None) => break,
-            Err(error) => {
-                complain(error);
-                break;
+        let fd = PollFd::new(channel.as_fd(), channel.interest());
+        poll_tokens(vec![((), fd)], None)?;
+        for received in channel.receive() {
+            match received {
+                Received::Handle(message, Handle::TcpListener(listener))
+                    if message == "server" =>
+                {
+                    serve(listener)?;
+                }
+                Received::Handle(message, handle) => {
+                    let (type_, is) = (handle.node_type(), Kind::of(&handle)?);
+                    let is_text = is.to_string();
+                    reply(
+                        &mut channel,
+                        &json!({"message": message, "type": type_, "is": is_text}),
+                    );
+                    if let Err(error) = make_use_of(handle, is) {
+                        complain(format_args!(
+                            "cannot use {is}: {}",
+                            reason(&error)
+                        ));
+                    }
+                }
+                Received::Message(message) => reply(&mut channel, &message),
+                Received::Ignored(why) => complain(why),
+                Received::Acked | Received::Returned(..) => {}
+                Received::Closed(None) => return Ok(ExitCode::SUCCESS),
+                Received::Closed(Some(error)) => return Err(error.into()),
             }
         }
     }
-    if let Some(answers) = answers {
-        serve_to_the_end(&answers);
-    }
-    Ok(ExitCode::SUCCESS)
 }
-// ANCHOR_END: run
 
-// ANCHOR: receive
-/// `"server"` with a listener is the work. Everything else is sent back with what came along; and
-/// what came along is used.
-fn receive(
-    channel: &mut HandleChannel,
-    received: Received,
-) -> anyhow::Result<Option<Arc<AtomicUsize>>> {
-    let Received { message, handle, open: _open } = received;
-    match handle {
-        Some(Handle::TcpListener(listener)) if message == "server" => {
-            return serve(listener).map(Some);
-        }
-        None => channel.send_and_wait(&message)?,
-        Some(handle) => {
-            let is = Kind::of(&handle)?;
-            let report = json!({"message": message, "type": handle.node_type(), "is": is.to_string()});
-            channel.send_and_wait(&report)?;
-            if let Err(error) = make_use_of(handle, is) {
-                complain(format_args!("cannot use {is}: {}", reason(&error)));
-            }
-        }
+fn reply(channel: &mut HandleChannel, message: &Value) {
+    if let Err(error) = channel.send(message) {
+        complain(error);
     }
-    Ok(None)
 }
-// ANCHOR_END: receive
 
-// ANCHOR: serve
-/// Serves `listener` with tiny_http, in threads of its own. Returns the number of answers so far.
+/// Serves `listener` with tiny_http, in threads of its own.
 ///
-/// There are several, because tiny_http reads a request's body to its end before it lets go of the
-/// request: a client that does not send it keeps a thread.
-fn serve(listener: TcpListener) -> anyhow::Result<Arc<AtomicUsize>> {
-    // tiny_http's accept blocks, and gives up at the first EAGAIN. O_NONBLOCK belongs to the open
-    // file description, which all copies of a descriptor share (fcntl(2)): a Node parent has set it,
-    // and this clears it for every worker.
+/// There are several, because tiny_http reads a request's body to its end before it lets
+/// go of the request: a client that does not send its body keeps a thread.
+fn serve(listener: TcpListener) -> anyhow::Result<()> {
+    exit_when_deaf();
+    // tiny_http's accept blocks, and gives up at the first EAGAIN. O_NONBLOCK belongs to
+    // the open file description, which all copies of a descriptor share (fcntl(2)): this
+    // clears it for every worker.
     listener.set_nonblocking(false)?;
     let server =
         Server::from_listener(listener, None).map_err(|why| anyhow!("{why}"))?;
-    let (server, answers) = (Arc::new(server), Arc::new(AtomicUsize::new(0)));
+    let server = Arc::new(server);
     for _ in 0..THREADS {
-        let (server, answers) = (server.clone(), answers.clone());
+        let server = server.clone();
         thread::Builder::new().spawn(move || {
             loop {
-                if let Err(error) = server.recv().and_then(answer) {
-                    complain(format_args!(
-                        "tiny_http has ended: {}",
-                        reason(&error)
-                    ));
-                    process::exit(1);
+                match server.recv() {
+                    Ok(request) => answer(request),
+                    Err(error) => {
+                        complain(format_args!("cannot accept: {}", reason(&error)));
+                        process::exit(1);
+                    }
                 }
-                answers.fetch_add(1, Ordering::Relaxed);
             }
         })?;
     }
-    Ok(answers)
+    Ok(())
 }
-// ANCHOR_END: serve
 
-// ANCHOR: serve_to_the_end
-/// The parent is gone. The threads go on for a while, and then the process ends with them.
-///
-/// Some requests may be lost here: tiny_http cannot stop accepting. Chapter 5 can.
-fn serve_to_the_end(answers: &AtomicUsize) {
-    let end = Instant::now() + DRAIN_LIMIT;
-    let mut before = answers.load(Ordering::Relaxed);
-    while Instant::now() < end {
-        thread::sleep(IDLE_LIMIT);
-        let now = answers.load(Ordering::Relaxed);
-        if now == before {
-            return;
+/// tiny_http panics when no thread can be started. Its thread that accepts ends then, and
+/// the process would live on and serve nothing.
+fn exit_when_deaf() {
+    panic::set_hook(Box::new(|panic| {
+        let file = panic.location().map_or("", |location| location.file());
+        // tiny_http's, and it costs just this connection: the client has reset it before it
+        // was accepted.
+        if !file.ends_with("client.rs") {
+            complain(format_args!("tiny_http panicked: {panic}"));
+            process::exit(1);
         }
-        before = now;
-    }
+    }));
 }
-// ANCHOR_END: serve_to_the_end
 
-// ANCHOR: answer
-fn answer(request: tiny_http::Request) -> io::Result<()> {
+fn answer(request: tiny_http::Request) {
     let text = format!("handled by child, pid is {}\n", process::id());
     let plain =
         Header::from_bytes("Content-Type", "text/plain").expect("a valid header");
-    // Only this client can be at fault, and it is gone.
+    // An error here is a client that has gone.
     let _ = request.respond(Response::from_string(text).with_header(plain));
-    Ok(())
 }
-// ANCHOR_END: answer
 
-// ANCHOR: make_use_of
-/// Says a sentence over whatever it is: on a connection at once, on a listener to the first that
-/// connects, to the sender of the first datagram.
+/// Writes a sentence through `handle`: on a connection at once, on a listener to the first
+/// client that connects, on a UDP socket to the sender of the first datagram.
 fn make_use_of(handle: Handle, is: Kind) -> io::Result<()> {
     let sentence = format!("{} speaks through {is}\n", process::id());
     let fd = OwnedFd::from(handle);
@@ -186,7 +149,6 @@ fn make_use_of(handle: Handle, is: Kind) -> io::Result<()> {
         Kind::Other => Err(ErrorKind::Unsupported.into()),
     }
 }
-// ANCHOR_END: make_use_of
 
 fn say_on(mut stream: impl Write, sentence: &str) -> io::Result<()> {
     stream.write_all(sentence.as_bytes())
@@ -197,10 +159,10 @@ fn when_ready<T>(
     fd: &impl AsFd,
     call: impl FnOnce() -> io::Result<T>,
 ) -> io::Result<T> {
-    let until = Instant::now() + ANSWER_TIMEOUT;
-    if wait_for(fd, PollFlags::POLLIN, Some(until))? {
-        call()
-    } else {
-        Err(ErrorKind::TimedOut.into())
+    let until = Instant::now() + CLIENT_TIMEOUT;
+    let fd = PollFd::new(fd.as_fd(), PollFlags::POLLIN);
+    if poll_tokens(vec![((), fd)], Some(until))?.is_empty() {
+        return Err(ErrorKind::TimedOut.into());
     }
+    call()
 }
