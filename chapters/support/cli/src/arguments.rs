@@ -6,13 +6,18 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 /// The words of a command line, one after another.
 #[derive(Debug)]
-pub struct Arguments(pub(crate) Parser);
+pub struct Arguments(Parser);
 
 impl Arguments {
-    /// The next word: a flag with its dashes (`--port`), or anything else as it stands.
+    /// The command line of this process.
+    pub(crate) fn from_env() -> Arguments {
+        Arguments(Parser::from_env())
+    }
+
+    /// The next word: a flag with its dashes (`--port`), or any other word unchanged.
     ///
     /// # Errors
-    /// [`Help`] where that is asked for; a word that is not UTF-8.
+    /// [`Help`] for `--help` and `-h`; a word that is not UTF-8.
     pub fn word(&mut self) -> anyhow::Result<Option<String>> {
         Ok(match self.0.next()? {
             None => None,
@@ -23,18 +28,19 @@ impl Arguments {
         })
     }
 
-    /// The value of the flag that came last.
+    /// The value of the flag that [`word`](Arguments::word) returned last.
     ///
     /// # Errors
-    /// When there is none.
+    /// If it has none.
     pub fn value(&mut self) -> anyhow::Result<String> {
         Ok(self.0.value()?.string()?)
     }
 
-    /// The value of `flag`, which came last: a whole number from `least` to `most`.
+    /// The value of `flag`, which [`word`](Arguments::word) returned last: a whole number
+    /// from `least` to `most`.
     ///
     /// # Errors
-    /// When it is missing, no number, or out of bounds.
+    /// If it is missing, not a number, or out of bounds.
     pub fn number<T>(&mut self, flag: &str, least: T, most: T) -> anyhow::Result<T>
     where
         T: FromStr + PartialOrd + Display,
@@ -48,15 +54,16 @@ impl Arguments {
         }
     }
 
-    /// All words that are left, flags and all.
+    /// All words that are left, flags included.
     pub fn remaining(&mut self) -> Vec<OsString> {
         self.0.raw_args().map(Iterator::collect).unwrap_or_default()
     }
 
-    /// The rest of the line, flags and all: the program that `flag` runs, and its arguments.
+    /// The rest of the line, flags included: the program that `flag` runs, and its
+    /// arguments.
     ///
     /// # Errors
-    /// When nothing is left.
+    /// If nothing is left.
     pub fn rest(&mut self, flag: &str) -> anyhow::Result<Vec<OsString>> {
         let words = self.remaining();
         if words.is_empty() {
@@ -65,7 +72,7 @@ impl Arguments {
         Ok(words)
     }
 
-    /// The name of a worker, where it has one: all that may follow `worker`.
+    /// The name of a worker, if it has one: all that may follow `worker`.
     ///
     /// # Errors
     /// Any further word.
@@ -78,18 +85,20 @@ impl Arguments {
     }
 }
 
-/// A wrong command line, in words: [`run`](crate::run) shows it above the usage and exits with 2.
+/// An error for a wrong command line: [`run`](crate::run) prints it above the usage and
+/// exits with 2.
 pub fn wrong(what: impl Display) -> anyhow::Error {
     lexopt::Error::Custom(what.to_string().into()).into()
 }
 
-/// A word that means nothing here.
+/// The error for a word that the program does not know.
 pub fn unexpected(word: &str) -> anyhow::Error {
     let kind = if word.starts_with('-') { "flag" } else { "argument" };
     wrong(format_args!("unknown {kind} '{word}'"))
 }
 
-/// Asked for with `--help`: [`run`](crate::run) prints the usage on standard output and exits with 0.
+/// The user asked for help: [`run`](crate::run) prints the usage on standard output and
+/// exits with 0.
 #[derive(Debug)]
 pub struct Help;
 
