@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Asks a server many times, all at once, and counts the answers that come within a second:
+# Asks a server many times at once, and counts the answers that arrive within a second:
 # bash book/scripts/ask-and-count.sh [URL] [TIMES]
 set -euo pipefail
 url=${1:-http://127.0.0.1:1337}

@@ -8,7 +8,7 @@ answers=$(mktemp)
 trap 'rm -f "$answers"' EXIT
 
 ask() {
-  # The server of chapter 2 sends no header. That is HTTP 0.9, and curl wants to be told.
+  # The server of chapter 2 sends no header: curl accepts that with --http0.9 only.
   if answer=$(curl --silent --http0.9 --max-time 10 "$url"); then
     echo "received: $answer"
   else

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Chapter 1: two children, a channel to each. bash book/scripts/ch01-fork-ipc.sh
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
 build ch01-fork-ipc

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Chapter 2: one process accepts, two answer in turn. bash book/scripts/ch02-balance.sh
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
 build ch02-balance

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Chapter 3: two workers accept by themselves. bash book/scripts/ch03-handles.sh
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
 build ch03-handles

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # The same children, watched by chapter 4 and by Node. bash book/scripts/ch04-against-node.sh
-# shellcheck source-path=SCRIPTDIR
 # shellcheck disable=SC2016 # It is for the child to expand.
 . "$(dirname "$0")/lib.sh"
 

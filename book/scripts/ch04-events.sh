@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Chapter 4: what a parent hears of a child. bash book/scripts/ch04-events.sh
-# shellcheck source-path=SCRIPTDIR
 # shellcheck disable=SC2016 # It is for the child to expand.
 . "$(dirname "$0")/lib.sh"
 

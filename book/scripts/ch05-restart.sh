@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # Chapter 5: each answer crashes a worker, and no request is lost. bash book/scripts/ch05-restart.sh
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
 build ch05-restart

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Kills one worker after another and connects at once, until a connection is lost:
 # bash book/scripts/killed-in-accept.sh
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
 # Whether the server answers. The shell connects by itself: to start a curl takes too long.

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Asks without pause for two seconds and a half, while seven of eight workers are told to leave:
 # bash book/scripts/lost-at-the-end.sh
-# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
 ask_without_pause() {

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 build ch01-fork-ipc
 echo '$ strace -ff -o trace target/debug/ch01-fork-ipc --exec no-such-program'

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 # shellcheck disable=SC2016 # It is for the child to expand.
 . "$(dirname "$0")/../terminal.bash"
 build ch01-fork-ipc

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 echo "\$ sh -c 'true & exec sleep 2' &"
 sh -c 'true & exec sleep 2' &

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 build ch02-balance
 echo '$ (ulimit -n 1000; cargo run -q -p ch02-balance)'

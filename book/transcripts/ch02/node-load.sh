@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 
 echo '$ (ulimit -n 1000; node book/node/balance-parent.js 2>/tmp/node.log)'

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 
 # The recording is about descriptors: whatever this session has inherited, the server must not.

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 script lost-at-the-end | tee "$work/shown" | sed '2,$d'
 # The last round, in which something was lost.

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 # shellcheck disable=SC2016 # It is typed as it stands.
 . "$(dirname "$0")/../terminal.bash"
 serve ch03-handles --workers 2

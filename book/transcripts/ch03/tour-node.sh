@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 build ch03-handles
 echo '$ cargo run -q -p ch03-handles -- tour --exec node book/node/tour-child.js'

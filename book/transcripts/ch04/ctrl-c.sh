@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 # A terminal of its own, and somebody who types into it.
 echo '$ bash book/scripts/two-processes.sh'

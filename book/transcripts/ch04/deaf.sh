@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 echo "\$ cargo run -q -p ch03-handles -- --workers 1 --exec sh -c 'sleep 3 & exit 7'"
 build ch03-handles

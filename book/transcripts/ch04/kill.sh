@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 run_with ch04-events "watch --kill KILL --after 200 -- \\
     sh -c 'trap \"\" TERM INT; exec sleep 60'"

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 echo "\$ strace -f -o trace.txt -e trace=read,write,rt_sigreturn node book/node/sigterm.js"
 strace -f -o "$work/trace.txt" -e trace=read,write,rt_sigreturn node book/node/sigterm.js || true

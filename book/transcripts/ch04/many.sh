@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 echo '$ strace -f -o trace.txt -e trace=wait4 node book/node/five.js &'
 : >"$work/log"

@@ -1,4 +1,3 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 type_in "node -e 'process.on(\"SIGKILL\", () => {})' 2>&1 | grep ^Error"

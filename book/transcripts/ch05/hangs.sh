@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 # shellcheck disable=SC2016 # The lines are typed in as they are.
 . "$(dirname "$0")/../terminal.bash"
 echo '$ node book/node/dropping-master.js >log &'

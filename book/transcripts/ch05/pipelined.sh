@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 serve ch05-restart --workers 1 >"$work/nobody"
 until_log 'is ready'

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 # shellcheck disable=SC2016 # The line is typed in as it is.
 . "$(dirname "$0")/../terminal.bash"
 build ch05-restart

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 echo '$ cargo run -q -p classroom -- next'
 # The rest is what the program of the exercise has printed: there are paths in it.

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 mkdir -p "$work/ada/exercises/ex01-wait/src"
 cp "$root/solutions/sol01-wait/src/solution.rs" "$work/ada/exercises/ex01-wait/src/solution.rs"

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 build ch05-restart
 # 192.0.2.1 is for documentation (RFC 5737): no machine has it.

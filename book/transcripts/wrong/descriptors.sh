@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 build ch03-handles
 echo '$ (ulimit -n 20; cargo run -q -p ch03-handles -- --workers 16) 2>&1 | tail -n 1'

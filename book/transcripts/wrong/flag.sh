@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 build ch05-restart
 echo '$ cargo run -q -p ch05-restart -- --worker 4 2>&1 | head -n 1'

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 serve ch02-balance
 type_in 'curl -sS http://127.0.0.1:1337; echo "curl ends with $?"'

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck source-path=SCRIPTDIR/..
 . "$(dirname "$0")/../terminal.bash"
 unset no_proxy NO_PROXY
 serve ch05-restart --workers 1 --crash-after 0 >/dev/null
