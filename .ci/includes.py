@@ -70,7 +70,7 @@ class Include:
         marks = [(number, mark.group(1)) for number, line in enumerate(lines)
                  if (mark := MARK.search(line)) and mark.group(2) == self.anchor]
         if [end for _, end in marks] != [None, "_END"]:
-            raise ValueError("it has to begin once, and to end once behind that")
+            raise ValueError("the anchor must begin once and end once")
         return range(marks[0][0], marks[1][0])
 
 
