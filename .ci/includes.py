@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Checks what the book promises and mdBook does not check: .ci/includes.py
+"""Checks what the book promises and mdBook does not check:
+
+    .ci/includes.py            the whole book
+    .ci/includes.py ch02       only what is wrong in lines that contain "ch02"
 
 - Every block of Rust, console, bash or JavaScript is an include; no include is empty.
 - Above every block of a source file stands a caption with the name of the file.
@@ -15,8 +18,24 @@ import re
 import sys
 
 # Folders in book/src whose pages are still to be rewritten. Captions, whole files and long
-# outputs are not checked there. When this list is empty, it goes.
-NOT_YET = {"ch01", "ch02", "ch03", "ch04", "ch05", "exercises", "solutions"}
+# outputs are not checked there, nor their width in the browser. When this list is empty, it goes. (The numbers between the
+# lines let several branches each remove a line without a conflict.)
+NOT_YET = {
+    # 1
+    "ch01",
+    # 2
+    "ch02",
+    # 3
+    "ch03",
+    # 4
+    "ch04",
+    # 5
+    "ch05",
+    # 6
+    "exercises",
+    # 7
+    "solutions",
+}
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -265,6 +284,7 @@ def main():
             own = [it for it in includes if it.page.parent.name == folder]
             problems += [*check_library(chapter, own), *check_steps(chapter, own)]
 
+    problems = [it for it in problems if all(word in it for word in sys.argv[1:])]
     for problem in problems:
         print(f"NOT ok: {problem}")
     if problems:
@@ -272,4 +292,5 @@ def main():
     print(f"ok: {len(includes)} includes in {len(blocks)} blocks")
 
 
-main()
+if __name__ == "__main__":
+    main()
