@@ -66,8 +66,11 @@ impl HandleChannel {
 
     /// Ends the channel once everything that was sent has left: see
     /// [`FdChannel::disconnect`].
-    pub fn disconnect(&mut self) {
-        self.0.disconnect();
+    ///
+    /// # Errors
+    /// As [`FdChannel::disconnect`].
+    pub fn disconnect(&mut self) -> Result<(), SendError> {
+        self.0.disconnect()
     }
 
     /// Ends the channel now: see [`FdChannel::into_unacknowledged`].
