@@ -73,9 +73,19 @@ impl HandleChannel {
         self.0.disconnect()
     }
 
+    /// Whether [`disconnect`](HandleChannel::disconnect) is complete.
+    pub fn is_disconnected(&self) -> bool {
+        self.0.is_disconnected()
+    }
+
     /// Ends the channel now: see [`FdChannel::into_unacknowledged`].
     pub fn into_unacknowledged(self) -> Vec<(Value, OwnedFd)> {
         self.0.into_unacknowledged()
+    }
+
+    /// Writes what may leave. [`receive`](HandleChannel::receive) does it, too.
+    pub fn pump(&mut self) {
+        self.0.pump();
     }
 
     /// What to wait for in poll(2), before [`receive`](HandleChannel::receive).
