@@ -1,204 +1,233 @@
 //! All children, and one place to wait for them.
 
 use std::{
-    collections::BTreeMap, io, os::fd::AsFd, process::Command, time::Instant,
+    collections::BTreeMap, io, mem, os::fd::AsFd, process::Command, ptr,
+    time::Instant,
 };
 
-use ch02_balance::poll_until;
-use ch03_handles::Handle;
+use ch01_fork_ipc::SendError;
+use ch02_balance::{SendHandleError, poll_tokens};
+use ch03_handles::{Handle, HandleChannel};
 use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, poll},
+    libc,
+    poll::{PollFd, PollFlags},
     sys::signal::Signal,
-    unistd::Pid,
+    unistd::{Pid, getpid},
 };
 use serde_json::Value;
 
-use crate::{ChildError, Event, Id, SignalPipe, kid::Kid};
+use crate::{ChildError, Event, Id, SignalPipe, child_state::ChildState};
 
-// ANCHOR: children
-/// The children of this process, heard through one poll(2), and the signals to this process too.
+/// The children of this process, and the signals to it: all in one poll(2).
+///
+/// It reports everything that happens as an [`Event`], errors included.
 #[derive(Debug)]
 pub struct Children {
-    kids: BTreeMap<Id, Kid>,
-    next: u64,
+    children: BTreeMap<Id, ChildState>,
+    next_id: u64,
     signals: SignalPipe,
-    /// What has happened between two calls of `wait`.
+    /// What was not reported yet.
     events: Vec<Event>,
 }
-// ANCHOR_END: children
 
-/// What poll(2) was asked about.
-#[derive(Clone, Copy)]
-enum Source {
-    Signals,
+/// What poll(2) found ready.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Token {
     Channel(Id),
     Output(Id),
+    Signals,
 }
 
 impl Children {
-    /// Nobody yet. `signals` come as [`Event::Signal`] from now on; SIGCHLD is needed here.
+    /// No children yet. From now on, `signals` to this process are [`Event::Signal`]s.
+    /// SIGCHLD is handled here.
     ///
     /// # Errors
-    /// As [`SignalPipe::new`]: there can be one of these in a process.
+    /// Those of [`SignalPipe::new`]: a process can have one of these at a time.
     pub fn new(signals: &[Signal]) -> io::Result<Children> {
         let signals = SignalPipe::new(&[signals, &[Signal::SIGCHLD]].concat())?;
-        Ok(Children { kids: BTreeMap::new(), next: 0, signals, events: Vec::new() })
+        let (children, events) = (BTreeMap::new(), Vec::new());
+        Ok(Children { children, next_id: 0, signals, events })
     }
 
-    /// Starts a child, like Node's `fork()`. Whether that worked comes as an event.
+    /// Starts a child, like Node's `fork()`. Whether that works is an event.
+    ///
+    /// The kernel kills the child when this *thread* exits (prctl(2)).
     pub fn spawn(&mut self, command: Command) -> Id {
-        let id = Id(self.next);
-        self.next += 1;
-        self.kids.insert(id, Kid::start(id, command, &mut self.events));
+        let id = Id(self.next_id);
+        self.next_id += 1;
+        let child = ChildState::start(id, command, &mut self.events);
+        self.children.insert(id, child);
         id
     }
 
-    /// The process id of a child, up to the call of [`wait`](Children::wait) after its
-    /// [`Event::Close`]. `None` if it was never started.
+    /// The process id of a child. `None` if it could not be started, and from the call of
+    /// [`wait`](Children::wait) on that follows its [`Event::Close`].
     pub fn pid(&self, id: Id) -> Option<Pid> {
-        self.kids.get(&id)?.child.as_ref().map(|child| child.pid())
+        self.children.get(&id)?.pid()
     }
 
-    /// Whether the channel to a child is open, like Node's `child.connected`.
+    /// Whether messages can be sent to a child, like Node's `child.connected`.
     pub fn connected(&self, id: Id) -> bool {
-        self.kids.get(&id).is_some_and(|kid| kid.channel.is_some())
+        self.children.get(&id).is_some_and(|child| child.connected)
     }
 
-    /// Sends a message, like Node's `child.send()`. What goes wrong comes as an event.
+    /// Sends a message, like Node's `child.send()`. An error is an event.
     pub fn send(&mut self, id: Id, message: &Value) {
-        let Some(kid) = self.kids.get_mut(&id) else { return };
-        let sent = match &mut kid.channel {
-            Some(channel) => channel.send(message).map_err(ChildError::Send),
-            None => Err(ChildError::ChannelClosed),
+        let sent = match self.channel(id) {
+            Some(channel) => channel.send(message),
+            None => Err(SendError::Closed),
         };
-        self.events.extend(sent.err().map(|error| Event::Error(id, error)));
+        let error =
+            sent.err().map(|error| Event::Error(id, ChildError::Send(error)));
+        self.events.extend(error);
     }
 
-    /// Sends a message with a handle. [`Event::Acked`] says when the child has it.
+    /// Sends a message with a handle. [`Event::Acked`] tells that the child has it. If the
+    /// child does not get it, [`Event::Returned`] gives it back.
     pub fn send_handle(&mut self, id: Id, message: Value, handle: Handle) {
-        let Some(kid) = self.kids.get_mut(&id) else { return };
-        let sent = match &mut kid.channel {
-            Some(channel) => channel
-                .send_handle(message, handle)
-                .map_err(|it| ChildError::Send(it.why)),
-            None => Err(ChildError::ChannelClosed),
+        let sent = match self.channel(id) {
+            Some(channel) => channel.send_handle(message.clone(), handle),
+            None => {
+                Err(SendHandleError { error: SendError::Closed, fd: handle.into() })
+            }
         };
-        self.events.extend(sent.err().map(|error| Event::Error(id, error)));
+        if let Err(SendHandleError { error, fd }) = sent {
+            self.events.push(Event::Error(id, ChildError::Send(error)));
+            self.events.push(Event::Returned(id, message, fd));
+        }
     }
 
-    /// Closes the channel to a child, like Node's `child.disconnect()`. What it has sent and nobody
-    /// has heard is lost.
+    fn channel(&mut self, id: Id) -> Option<&mut HandleChannel> {
+        self.children.get_mut(&id)?.channel.as_mut()
+    }
+
+    /// Closes the channel to a child, like Node's `child.disconnect()`: once everything
+    /// that was sent has left and every handle is acknowledged. Until then, the child's
+    /// messages arrive; later ones are lost.
+    ///
+    /// If the child exits first, and a descendant holds the channel, it is closed at once.
+    /// A handle that was written but not acknowledged is not given back then: the
+    /// descendant may have it.
     pub fn disconnect(&mut self, id: Id) {
-        if let Some(kid) = self.kids.get_mut(&id) {
-            match kid.channel {
-                Some(_) => kid.disconnect(&mut self.events),
-                None => {
-                    self.events.push(Event::Error(id, ChildError::ChannelClosed))
-                }
-            }
-        }
+        let disconnected = match self.children.get_mut(&id) {
+            Some(child) => child.disconnect(&mut self.events),
+            None => Err(SendError::Closed),
+        };
+        let error =
+            disconnected.err().map(|_| Event::Error(id, ChildError::Disconnected));
+        self.events.extend(error);
     }
 
-    /// Sends a child a signal, like Node's `child.kill()`. One that has ended gets none, and that is
-    /// no error.
+    /// Sends a child a signal, like Node's `child.kill()`. A child that has exited gets
+    /// none, which is no error.
     pub fn kill(&mut self, id: Id, signal: Signal) {
-        let child = self.kids.get(&id).and_then(|kid| kid.child.as_ref());
-        if let Some(Err(error)) = child.map(|child| child.kill(signal)) {
-            if error.raw_os_error() != Some(Errno::ESRCH as i32) {
-                self.events.push(Event::Error(id, ChildError::Kill(error)));
-            }
-        }
+        let killed = self.children.get(&id).map_or(Ok(()), |it| it.kill(signal));
+        let error =
+            killed.err().map(|error| Event::Error(id, ChildError::Kill(error)));
+        self.events.extend(error);
     }
 
-    // ANCHOR: wait
-    /// Blocks until something happens, and returns what. Returns an empty list if `until` comes first.
+    /// Blocks until something happens, and returns it: a part, if there is a lot. Returns
+    /// an empty list if `until` comes first.
     ///
     /// # Errors
     /// Those of poll(2); none is expected.
     pub fn wait(&mut self, until: Option<Instant>) -> io::Result<Vec<Event>> {
-        self.kids.retain(|_, kid| !kid.closed);
-        // poll(2) does not see what has happened already, nor what is in a channel already.
-        let at_once =
-            !self.events.is_empty() || self.kids.values().any(|kid| kid.more);
-        let sources =
+        self.children.retain(|_, child| !child.is_closed());
+        loop {
+            self.step(until)?;
+            let time_is_up = until.is_some_and(|until| until <= Instant::now());
+            if !self.events.is_empty() || time_is_up {
+                return Ok(mem::take(&mut self.events));
+            }
+        }
+    }
+
+    fn step(&mut self, until: Option<Instant>) -> io::Result<()> {
+        // Do not block if there is something to report already.
+        let reaped = self.children.values().any(ChildState::is_reaped);
+        let at_once = reaped || !self.events.is_empty();
+        let ready =
             self.poll(if at_once { Some(Instant::now()) } else { until })?;
-        for kid in self.kids.values_mut().filter(|kid| kid.more) {
-            kid.hear(&mut self.events);
-        }
-        for source in sources {
-            self.dispatch(source);
-        }
-        for kid in self.kids.values_mut() {
-            kid.close(&mut self.events);
-        }
-        Ok(std::mem::take(&mut self.events))
-    }
-    // ANCHOR_END: wait
-
-    // ANCHOR: poll
-    /// What there is to read. The signals come last: what a child has sent before it ended is received
-    /// before its end.
-    fn poll(&self, until: Option<Instant>) -> io::Result<Vec<Source>> {
-        let mut sources = Vec::new();
-        let mut polled = Vec::new();
-        for (&id, kid) in &self.kids {
-            if let Some(channel) = &kid.channel {
-                sources.push(Source::Channel(id));
-                polled.push(PollFd::new(channel.as_fd(), channel.interest()));
-            }
-            for end in &kid.output {
-                sources.push(Source::Output(id));
-                polled.push(PollFd::new(end.as_fd(), PollFlags::POLLIN));
-            }
-        }
-        sources.push(Source::Signals);
-        polled.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
-        // EINTR is a signal. Its handler has written to the pipe: look again.
-        while let Err(error) = poll(&mut polled, poll_until(until)) {
-            if error != Errno::EINTR {
-                return Err(error.into());
-            }
-        }
-        let ready = sources
-            .into_iter()
-            .zip(polled)
-            .filter(|(_, it)| it.any() == Some(true));
-        Ok(ready.map(|(source, _)| source).collect())
-    }
-    // ANCHOR_END: poll
-
-    // ANCHOR: dispatch
-    fn dispatch(&mut self, source: Source) {
-        match source {
-            Source::Channel(id) => {
-                if let Some(kid) = self.kids.get_mut(&id) {
-                    kid.hear(&mut self.events);
+        for token in &ready {
+            match token {
+                Token::Channel(id) => {
+                    let child = self.children.get_mut(id).expect("it was polled");
+                    child.receive(&mut self.events);
                 }
-            }
-            Source::Output(id) => {
-                if let Some(kid) = self.kids.get_mut(&id) {
-                    kid.read_output(&mut self.events);
+                Token::Output(id) => {
+                    let child = self.children.get_mut(id).expect("it was polled");
+                    child.read_output(&mut self.events);
                 }
+                Token::Signals => {}
             }
-            Source::Signals => {
-                for signal in self.signals.take() {
-                    match signal {
-                        Signal::SIGCHLD => self.reap(),
-                        signal => self.events.push(Event::Signal(signal)),
+        }
+        for (id, child) in &mut self.children {
+            let unread = child.is_reaped() && ready.contains(&Token::Channel(*id));
+            child.finish(unread, &mut self.events);
+        }
+        // Last: a child that is reaped here finishes after the next poll(2), which sees
+        // everything that the child sent.
+        if ready.contains(&Token::Signals) {
+            self.take_signals();
+        }
+        Ok(())
+    }
+
+    fn poll(&self, until: Option<Instant>) -> io::Result<Vec<Token>> {
+        let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
+        let mut polled = vec![(Token::Signals, signals)];
+        for (&id, child) in &self.children {
+            if let Some(channel) = &child.channel {
+                let fd = PollFd::new(channel.as_fd(), channel.interest());
+                polled.push((Token::Channel(id), fd));
+            }
+            for end in &child.output {
+                let fd = PollFd::new(end.as_fd(), PollFlags::POLLIN);
+                polled.push((Token::Output(id), fd));
+            }
+        }
+        poll_tokens(polled, until)
+    }
+
+    fn take_signals(&mut self) {
+        for signal in self.signals.take() {
+            match signal {
+                // It may stand for several children (signal(7)): ask for each.
+                Signal::SIGCHLD => {
+                    for child in self.children.values_mut() {
+                        child.reap();
+                    }
+                    if getpid().as_raw() == 1 {
+                        self.reap_orphans();
                     }
                 }
+                signal => self.events.push(Event::Signal(signal)),
             }
         }
     }
-    // ANCHOR_END: dispatch
 
-    // ANCHOR: reap
-    /// One SIGCHLD may stand for many children (signal(7)): asks all of them.
-    fn reap(&mut self) {
-        for kid in self.kids.values_mut() {
-            kid.reap(&mut self.events);
+    /// Waits for children that are not ours. Process 1, in a container for example, becomes
+    /// the parent of every process whose parent exits.
+    fn reap_orphans(&self) {
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        loop {
+            // SAFETY: zeros are a valid siginfo_t, and waitid(2) writes only to that.
+            let pid = unsafe {
+                let mut info: libc::siginfo_t = mem::zeroed();
+                libc::waitid(libc::P_ALL, 0, &raw mut info, flags);
+                info.si_pid()
+            };
+            // WNOWAIT only looked. `ChildState` waits for our own children.
+            let ours = |child: &ChildState| {
+                child.pid().is_some_and(|it| it.as_raw() == pid)
+            };
+            if pid == 0 || self.children.values().any(ours) {
+                return;
+            }
+            // SAFETY: without a place for the status it writes nothing.
+            unsafe { libc::waitpid(pid, ptr::null_mut(), libc::WNOHANG) };
         }
     }
-    // ANCHOR_END: reap
 }

@@ -2,105 +2,94 @@
 
 use std::{error::Error, fmt, io, os::fd::OwnedFd};
 
-use ch01_fork_ipc::{Ended, RecvError, SendError};
-use ch03_handles::{Received, WrongHandle};
+use ch01_fork_ipc::{ExitStatus, RecvError, SendError};
+use ch03_handles::Handle;
 use cli::reason;
 use nix::{errno::Errno, sys::signal::Signal};
 use serde_json::Value;
 
-// ANCHOR: id
-/// Which child. The system gives a process id to another process as soon as its owner was waited
-/// for; these are never used again.
+/// Names a child. The system may give a process id to another process once the child was
+/// waited for; an `Id` is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub u64);
-// ANCHOR_END: id
 
-/// How it ended; or the error, if it could not be started or could not be waited for.
-pub type Outcome = Result<Ended, Errno>;
+/// How a child exited; or the error, if it could not be started or waited for.
+pub type Outcome = Result<ExitStatus, Errno>;
 
-// ANCHOR: event
 /// What happened.
 ///
-/// For one child they come in this order: `Spawn`, any number of `Message`, `Acked`, `Output` and
-/// `Error`, then `Disconnect`, `Exit`, `Close`. If another process still holds the child's end of the
-/// channel or of its output, `Exit` comes first; `Disconnect` and `Close` follow when that process
-/// closes them.
+/// The events of one child are in this order: `Spawn`; any number of `Message`, `Acked`,
+/// `Returned`, `Output` and `Error`; then `Disconnect`, `Exit`, `Close`. A child that closes
+/// its channel early has its `Disconnect` early. If a descendant of the child still holds
+/// the channel, or the output, then `Exit` comes first, and `Disconnect` and `Close` follow
+/// when the descendant closes them.
 ///
-/// One that cannot be started: `Error`, `Disconnect`, `Close`.
+/// The events of a child that cannot be started: `Error`, `Disconnect`, `Close`.
 #[derive(Debug)]
 pub enum Event {
     /// The child runs its program.
     Spawn(Id),
-    /// It sent a message.
-    Message(Id, Received),
-    /// It has the oldest handle that was under way to it. Node keeps this to itself.
+    /// The child sent a message, perhaps with a handle.
+    Message(Id, Value, Option<Handle>),
+    /// The child acknowledged the oldest handle in flight. Node keeps this to itself.
     Acked(Id),
-    /// It will not acknowledge this handle, which was sent with this message: it cannot take it, or
-    /// the channel has closed. The handle can be sent to another.
-    Unacknowledged(Id, Value, OwnedFd),
-    /// It printed something, on standard output or standard error, where its command has these
-    /// `Stdio::piped()`. Node: `data` on `child.stdout`.
+    /// A handle comes back, with the message that it was sent with: the child did not take
+    /// it, and never will. It can be sent to another child.
+    Returned(Id, Value, OwnedFd),
+    /// The child printed something, on standard output or standard error, if its command
+    /// has these `Stdio::piped()`. Node: `data` on `child.stdout`.
     Output(Id, Vec<u8>),
-    /// The channel is closed, by either side.
+    /// The channel is closed, by either side. No message follows.
     Disconnect(Id),
-    /// The process has ended, and was waited for.
-    Exit(Id, Ended),
-    /// It has ended, its channel and its output too. Nothing more will come from it.
+    /// The child exited, and was waited for.
+    Exit(Id, ExitStatus),
+    /// The child exited, and its channel and its output are closed. This is its last event.
     Close(Id, Outcome),
-    /// Something did not work. The child may live on.
+    /// Something did not work. The child may run on.
     Error(Id, ChildError),
-    /// This process itself was sent a signal.
+    /// This process received a signal itself.
     Signal(Signal),
 }
-// ANCHOR_END: event
 
-// ANCHOR: child_error
 /// What did not work.
 #[derive(Debug)]
 pub enum ChildError {
-    /// It could not be started: this program, for this reason.
+    /// The child could not be started: its program, and why.
     Start(String, io::Error),
-    /// It could not be sent a signal.
+    /// The child could not be sent a signal.
     Kill(io::Error),
-    /// The channel is closed; nothing was sent.
-    ChannelClosed,
     /// A message was not sent.
     Send(SendError),
-    /// It sent something that is no message.
+    /// There was no channel to disconnect.
+    Disconnected,
+    /// The channel failed, and is closed now.
     Receive(RecvError),
-    /// It sent a handle that is not what it said.
-    Wrong(WrongHandle),
-    /// It sent a handle, and that did not arrive.
-    Missing,
-    /// It could not take a handle, three times. That is closed.
-    Refused,
-    /// It cannot be waited for.
+    /// The child sent something that is no message, or a handle that cannot be used.
+    Ignored(String),
+    /// The child cannot be waited for.
     Wait(io::Error),
 }
-// ANCHOR_END: child_error
 
 impl ChildError {
-    /// Node's `error.code` where Node has one: the name of the system's error, such as `ENOENT`, or
-    /// `ERR_IPC_CHANNEL_CLOSED`.
+    /// Node's `error.code` if Node has one: the name of the system's error, such as
+    /// `ENOENT`, or `ERR_IPC_CHANNEL_CLOSED`.
     pub fn code(&self) -> String {
-        match self {
+        let code = match self {
             ChildError::Start(_, error)
             | ChildError::Kill(error)
             | ChildError::Wait(error)
             | ChildError::Send(SendError::Io(error))
             | ChildError::Receive(RecvError::Io(error)) => {
-                format!("{:?}", errno(error))
+                return format!("{:?}", errno(error));
             }
-            ChildError::ChannelClosed => "ERR_IPC_CHANNEL_CLOSED".to_owned(),
-            ChildError::Send(SendError::Full) => "ENOBUFS".to_owned(),
-            ChildError::Send(SendError::TooLong) => "EMSGSIZE".to_owned(),
-            ChildError::Receive(RecvError::TooLong) => "EMSGSIZE".to_owned(),
-            ChildError::Receive(RecvError::Json(_) | RecvError::HalfLine) => {
-                "EBADMSG".to_owned()
-            }
-            ChildError::Wrong(_) => "EPROTOTYPE".to_owned(),
-            ChildError::Missing | ChildError::Refused => "EMFILE".to_owned(),
-        }
+            ChildError::Disconnected => "ERR_IPC_DISCONNECTED",
+            ChildError::Send(SendError::Closed) => "ERR_IPC_CHANNEL_CLOSED",
+            ChildError::Send(SendError::Full) => "ENOBUFS",
+            ChildError::Send(SendError::TooLong) => "EMSGSIZE",
+            ChildError::Receive(RecvError::TooLong) => "EMSGSIZE",
+            ChildError::Receive(_) | ChildError::Ignored(_) => "EBADMSG",
+        };
+        code.to_owned()
     }
 }
 
@@ -118,18 +107,14 @@ impl fmt::Display for ChildError {
             ChildError::Kill(error) => {
                 write!(f, "cannot send a signal: {}", reason(error))
             }
-            ChildError::ChannelClosed => f.write_str("the channel is closed"),
+            ChildError::Disconnected => {
+                f.write_str("the channel is closed already")
+            }
             ChildError::Send(error) => error.fmt(f),
             ChildError::Receive(error) => error.fmt(f),
-            ChildError::Wrong(error) => error.fmt(f),
-            ChildError::Missing => {
-                f.write_str("a handle was lost: no descriptor is free here")
-            }
-            ChildError::Refused => {
-                f.write_str("the child cannot take a handle, after three tries")
-            }
+            ChildError::Ignored(why) => f.write_str(why),
             ChildError::Wait(error) => {
-                write!(f, "cannot wait for it: {}", reason(error))
+                write!(f, "cannot wait for the child: {}", reason(error))
             }
         }
     }

@@ -1,20 +1,23 @@
 //! # Chapter 4: what a parent hears
 //!
-//! A child sends messages, closes its channel, prints, stops printing, ends. Each of these comes to
-//! its parent in another way: through a socket, a pipe, a signal and waitpid(2). [`Children`] waits for
-//! all of them in one poll(2) and reports what has happened, as [`Event`]s: Node's, in Node's order.
+//! A child sends messages, closes its channel, prints, exits. Each of these reaches the
+//! parent in another way: through a socket, a pipe, or a signal and waitpid(2).
+//! [`Children`] waits for all of them in one poll(2), and reports them as [`Event`]s:
+//! Node's, in Node's order.
 //!
-//! Signals are the odd ones: they interrupt. [`SignalPipe`] makes a descriptor of them, so that they
-//! can be waited for like everything else.
+//! A signal is no descriptor, so poll(2) cannot wait for it. [`SignalPipe`] makes a
+//! descriptor of it.
 //!
-//! Read `signal_pipe.rs` first, then `event.rs`, `kid.rs` and `children.rs`; `main.rs` and what it
-//! names put them to use.
+//! Read `signal_pipe.rs` first, then `event.rs`, `child_state.rs`, `children.rs` and
+//! `signals.rs`. `main.rs` and the modules that it names put them to use.
 
+mod child_state;
 mod children;
 mod event;
-mod kid;
 mod signal_pipe;
+mod signals;
 
 pub use children::Children;
 pub use event::{ChildError, Event, Id, Outcome};
 pub use signal_pipe::SignalPipe;
+pub use signals::{ignore_terminal_signals, survive_parent};

@@ -1,6 +1,6 @@
 //! What a parent hears of its children: a guided tour, and `watch` for any program.
 
-mod signals;
+mod signal_table;
 mod tour;
 mod watch;
 mod worker;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             match &*word {
                 "watch" => return watch::run(arguments),
                 "worker" => return worker::run(arguments),
-                "signals" => return signals::run(arguments),
+                "signals" => return signal_table::run(arguments),
                 other => options.take(other, &mut arguments)?,
             }
         }

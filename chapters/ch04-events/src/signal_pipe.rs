@@ -1,10 +1,8 @@
-//! The self-pipe: a signal handler that only writes a byte, and a loop that reads it.
+//! The self-pipe: a signal becomes a byte that poll(2) can wait for.
 //!
-//! A handler may interrupt any instruction, so it may call almost nothing (signal-safety(7)). But
-//! it may write(2). What it writes wakes poll(2), and the work is done there, in the open.
-//!
-//! This is known as the self-pipe trick. A pair of sockets serves as the pipe here, because std can
-//! make it non-blocking.
+//! A handler may interrupt the program between any two instructions, so it may call next
+//! to nothing (signal-safety(7)). write(2) is allowed. The byte that it writes wakes
+//! poll(2), and the loop around poll(2) does the work, as for any other descriptor.
 
 use std::{
     io::{self, ErrorKind, Read},
@@ -12,7 +10,7 @@ use std::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::net::UnixStream,
     },
-    sync::atomic::{AtomicI32, AtomicU64, Ordering},
+    sync::atomic::{AtomicI32, AtomicU64, Ordering::SeqCst},
 };
 
 use nix::{
@@ -22,87 +20,98 @@ use nix::{
     unistd::getpid,
 };
 
-// ANCHOR: statics
-/// The process whose pipe it is; 0 where there is none.
+/// The process that has a [`SignalPipe`]. 0: none.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// The descriptor that the handler writes to.
 static WRITE_END: AtomicI32 = AtomicI32::new(-1);
 
-/// The signals that have come and were not taken, one bit each. A signal that comes again before it
-/// was taken is the same one, as it is in the kernel (signal(7)).
+/// The signals that arrived and were not taken, one bit each. The kernel does the same: a
+/// signal that is sent twice before it is handled is handled once (signal(7)).
 static PENDING: AtomicU64 = AtomicU64::new(0);
-// ANCHOR_END: statics
 
-// ANCHOR: signal_pipe
-/// Signals, as something to read. A process has at most one of these.
+/// Signals as something to read. A process has one at a time, because a signal has one
+/// handler.
 #[derive(Debug)]
 pub struct SignalPipe {
+    /// A pair of sockets does what a pipe does, and std can make it non-blocking.
     reader: UnixStream,
     _writer: UnixStream,
+    /// What each signal did before.
     before: Vec<(Signal, SigAction)>,
 }
-// ANCHOR_END: signal_pipe
 
 impl SignalPipe {
-    // ANCHOR: new
-    /// From now on, `signals` do not do what they do by default, but are heard here. So is what was
-    /// ignored before, except SIGHUP: a program that nohup(1) has started is not to hear it.
+    /// From now on, `signals` arrive here, and do not do what they do by default. A signal
+    /// that was ignored arrives, too; except for SIGHUP, because nohup(1) ignores it so that
+    /// the program survives its terminal.
     ///
     /// # Errors
-    /// `AlreadyExists` while this process has one; those of socketpair(2); `EINVAL` for a signal
-    /// that cannot be caught (SIGKILL, SIGSTOP).
+    /// `AlreadyExists` while this process has another one; `EINVAL` for a signal that
+    /// cannot be handled (SIGKILL, SIGSTOP); those of socketpair(2).
     pub fn new(signals: &[Signal]) -> io::Result<SignalPipe> {
         let (reader, writer) = UnixStream::pair()?;
-        // A full pipe must not block the handler. A byte too many can be missed: it only wakes.
         reader.set_nonblocking(true)?;
+        // A full pipe must not block the handler. A byte that is lost does no harm: the
+        // bytes before it wake poll(2), and PENDING knows the signal.
         writer.set_nonblocking(true)?;
-        let claimed = OWNER.compare_exchange(
-            0,
-            getpid().as_raw(),
-            Ordering::SeqCst,
-            Ordering::SeqCst,
-        );
-        claimed.map_err(|_| ErrorKind::AlreadyExists)?;
-        WRITE_END.store(writer.as_raw_fd(), Ordering::SeqCst);
+        let claim = OWNER.compare_exchange(0, getpid().as_raw(), SeqCst, SeqCst);
+        claim.map_err(|_| ErrorKind::AlreadyExists)?;
+        WRITE_END.store(writer.as_raw_fd(), SeqCst);
 
         let mut pipe = SignalPipe { reader, _writer: writer, before: Vec::new() };
-        // SA_RESTART: read(2) and write(2) go on after the handler. poll(2) always returns (EINTR).
-        let handler = SigHandler::Handler(on_signal);
-        let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
         for &signal in signals {
-            // SAFETY: `on_signal` makes only calls that are async-signal-safe.
-            let before = unsafe { sigaction(signal, &action) }?;
-            pipe.before.push((signal, before));
-            // nohup(1) starts a program with SIGHUP ignored, and that is to stay so.
-            if signal == Signal::SIGHUP
-                && matches!(before.handler(), SigHandler::SigIgn)
-            {
-                // SAFETY: what was there before is put back.
-                unsafe { sigaction(signal, &before) }?;
-            }
+            pipe.handle(signal)?;
         }
         Ok(pipe)
     }
-    // ANCHOR_END: new
 
-    // ANCHOR: take
+    fn handle(&mut self, signal: Signal) -> io::Result<()> {
+        // SA_RESTART: read(2) and write(2) go on after the handler. poll(2) does not.
+        // SA_NOCLDSTOP: no SIGCHLD for a child that is only stopped.
+        let flags = SaFlags::SA_RESTART | SaFlags::SA_NOCLDSTOP;
+        let handler = SigHandler::Handler(on_signal);
+        let action = SigAction::new(handler, flags, SigSet::empty());
+        // SAFETY: `on_signal` makes only calls that are async-signal-safe.
+        let before = unsafe { sigaction(signal, &action) }?;
+        self.before.push((signal, before));
+        let ignored = matches!(before.handler(), SigHandler::SigIgn);
+        if signal == Signal::SIGHUP && ignored {
+            // SAFETY: an ignored signal runs no code of ours.
+            unsafe { sigaction(signal, &before) }?;
+        }
+        Ok(())
+    }
+
     /// The signals since the last call, each once. Does not block.
     pub fn take(&mut self) -> Vec<Signal> {
-        let mut bytes = [0; 512];
-        // 0 never comes: this process holds the other end. An error means that it is empty. Only then
-        // are the bits taken: a signal that comes in between leaves its byte, and wakes once more.
-        while let Ok(1..) = self.reader.read(&mut bytes) {}
-        let pending = PENDING.swap(0, Ordering::SeqCst);
-        let numbers = (1..=64).filter(|number| pending & bit(*number) != 0);
+        // First the bytes, then the bits: a signal in between leaves a byte, and wakes
+        // poll(2) once more. The other way round it would leave a bit and no byte.
+        while self.reader.read(&mut [0; 512]).is_ok_and(|read| read > 0) {}
+        let pending = PENDING.swap(0, SeqCst);
+        let numbers = (1..=64).filter(|&number| pending & bit(number) != 0);
         numbers.filter_map(|number| Signal::try_from(number).ok()).collect()
     }
-    // ANCHOR_END: take
 }
 
-/// The place of a signal in [`PENDING`].
-fn bit(number: i32) -> u64 {
-    1 << (number - 1)
+/// The bit of a signal in [`PENDING`].
+fn bit(signal: i32) -> u64 {
+    1 << (signal - 1)
+}
+
+/// The handler.
+extern "C" fn on_signal(signal: libc::c_int) {
+    // Between fork and exec a child has the handlers of its parent, and writes to the same
+    // pipe. Its signals are not its parent's.
+    if OWNER.load(SeqCst) != getpid().as_raw() {
+        return;
+    }
+    // The code that was interrupted may be about to read errno.
+    let errno = Errno::last_raw();
+    PENDING.fetch_or(bit(signal), SeqCst);
+    // SAFETY: it reads one byte, which is there.
+    unsafe { libc::write(WRITE_END.load(SeqCst), c"!".as_ptr().cast(), 1) };
+    Errno::set_raw(errno);
 }
 
 impl AsFd for SignalPipe {
@@ -111,35 +120,14 @@ impl AsFd for SignalPipe {
     }
 }
 
-// ANCHOR: drop
 impl Drop for SignalPipe {
     fn drop(&mut self) {
         for (signal, before) in &self.before {
-            // SAFETY: what was there before is put back. It was allowed to be there.
+            // SAFETY: this action was in place before, so it was sound then.
             let _ = unsafe { sigaction(*signal, before) };
         }
-        WRITE_END.store(-1, Ordering::SeqCst);
-        PENDING.store(0, Ordering::SeqCst);
-        OWNER.store(0, Ordering::SeqCst);
+        WRITE_END.store(-1, SeqCst);
+        PENDING.store(0, SeqCst);
+        OWNER.store(0, SeqCst);
     }
 }
-// ANCHOR_END: drop
-
-// ANCHOR: handler
-/// The handler.
-extern "C" fn on_signal(number: libc::c_int) {
-    // A forked child has its parent's handlers until it calls exec, and the parent's pipe. What it
-    // would write there wakes its parent for nothing, and the bit would be set in the child alone.
-    if OWNER.load(Ordering::SeqCst) != getpid().as_raw() {
-        return;
-    }
-    // The interrupted code may be about to read errno.
-    let errno = Errno::last_raw();
-    PENDING.fetch_or(bit(number), Ordering::SeqCst);
-    // SAFETY: one byte that is there, to a descriptor that closes only after this handler is gone.
-    unsafe {
-        libc::write(WRITE_END.load(Ordering::SeqCst), c"!".as_ptr().cast(), 1)
-    };
-    Errno::set_raw(errno);
-}
-// ANCHOR_END: handler

@@ -84,7 +84,7 @@ fn follow(
                 say(format_args!("   {}", sentence(&event)));
             }
             match event {
-                Event::Message(_, received) if received.message == "ready" => {
+                Event::Message(_, message, _) if message == "ready" => {
                     when_ready(children, child);
                 }
                 Event::Close(..) => return Ok(None),

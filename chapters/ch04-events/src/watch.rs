@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ch01_fork_ipc::Ended;
+use ch01_fork_ipc::ExitStatus;
 use ch04_events::{Children, Event, Id, Outcome};
 use cli::{Arguments, say, unexpected, wrong};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::signals;
+use crate::signal_table;
 
 /// How long a watched program may take to end, once this one was asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let program = loop {
         match arguments.word()?.as_deref() {
             Some("--kill") => {
-                plan.kill = Some(signals::parse(&arguments.value()?)?)
+                plan.kill = Some(signal_table::parse(&arguments.value()?)?)
             }
             Some("--disconnect") => plan.disconnect = true,
             Some("--after") => {
@@ -107,17 +107,17 @@ pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
         Event::Spawn(id) => {
             json!({"event": "spawn", "pid": children.pid(*id).map(|pid| pid.as_raw())})
         }
-        Event::Message(_, received) => {
-            json!({"event": "message", "message": received.message})
+        Event::Message(_, message, _) => {
+            json!({"event": "message", "message": message})
         }
         Event::Disconnect(_) => json!({"event": "disconnect"}),
-        Event::Exit(_, ended) => ended_json("exit", Ok(*ended)),
-        Event::Close(_, outcome) => ended_json("close", *outcome),
+        Event::Exit(_, status) => outcome_json("exit", Ok(*status)),
+        Event::Close(_, outcome) => outcome_json("close", *outcome),
         Event::Error(_, error) => {
             json!({"event": "error", "code": error.code(), "message": error.to_string()})
         }
         Event::Acked(_)
-        | Event::Unacknowledged(..)
+        | Event::Returned(..)
         | Event::Output(..)
         | Event::Signal(_) => {
             return None;
@@ -126,12 +126,12 @@ pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
 }
 
 /// A code or a signal, never both. A child that was never started has the error's number, negative.
-fn ended_json(event: &str, outcome: Outcome) -> Value {
+fn outcome_json(event: &str, outcome: Outcome) -> Value {
     let code = match outcome {
-        Ok(Ended::Exited(code)) => Some(code),
+        Ok(ExitStatus::Exited(code)) => Some(code),
         Ok(_) => None,
         Err(errno) => Some(-(errno as i32)),
     };
-    let signal = outcome.ok().and_then(Ended::signal);
+    let signal = outcome.ok().and_then(ExitStatus::signal);
     json!({"event": event, "code": code, "signal": signal})
 }

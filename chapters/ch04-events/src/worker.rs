@@ -1,14 +1,18 @@
 //! The children of the tour: each ends in its own way. Without a name of the tour's: an echo.
 
-use std::process::{self, ExitCode};
+use std::{
+    io,
+    os::fd::AsFd,
+    process::{self, ExitCode},
+};
 
-use ch01_fork_ipc::{RecvError, inherited_channel};
-use ch02_balance::wait_for;
-use ch03_handles::{Delivery, HandleChannel};
+use ch01_fork_ipc::{SendError, inherited_channel};
+use ch02_balance::{Received, poll_tokens};
+use ch03_handles::HandleChannel;
 use ch04_events::SignalPipe;
 use cli::{Arguments, complain};
 use nix::{
-    poll::PollFlags,
+    poll::{PollFd, PollFlags},
     sys::signal::{Signal, raise},
 };
 use serde_json::Value;
@@ -36,33 +40,47 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-// ANCHOR: trap_sigterm
 /// Node: `process.on('SIGTERM', () => process.exit(1))`.
 fn trap_sigterm(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
     let mut signals = SignalPipe::new(&[Signal::SIGTERM])?;
     channel.send(&Value::from("ready"))?;
     while signals.take().is_empty() {
-        wait_for(&signals, PollFlags::POLLIN, None)?;
+        wait_for(&signals, PollFlags::POLLIN)?;
     }
     Ok(ExitCode::FAILURE)
 }
-// ANCHOR_END: trap_sigterm
 
 /// Sends every message back, until the parent closes the channel. A handle is closed.
 fn echo(mut channel: HandleChannel) -> anyhow::Result<()> {
     loop {
-        match channel.recv() {
-            Ok(Some(Delivery::Message(received))) => {
-                channel.send_and_wait(&received.message)?
+        wait_for(&channel, channel.interest())?;
+        for received in channel.receive() {
+            match received {
+                Received::Message(message) | Received::Handle(message, _) => {
+                    send(&mut channel, &message)?;
+                }
+                Received::Acked | Received::Returned(..) => {}
+                Received::Ignored(why) => complain(why),
+                Received::Closed(None) => return Ok(()),
+                Received::Closed(Some(error)) => return Err(error.into()),
             }
-            Ok(Some(Delivery::Wrong(_, wrong))) => complain(wrong),
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(()),
-            Err(error) if error.would_block() => {
-                wait_for(&channel, channel.interest(), None)?;
-            }
-            Err(error @ RecvError::Json(_)) => complain(error),
-            Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Sends a message. Blocks while the parent does not read.
+fn send(channel: &mut HandleChannel, message: &Value) -> anyhow::Result<()> {
+    loop {
+        match channel.send(message) {
+            Err(SendError::Full) => {}
+            sent => return Ok(sent?),
+        }
+        wait_for(channel, PollFlags::POLLOUT)?;
+        channel.pump();
+    }
+}
+
+/// Blocks until `fd` is ready.
+fn wait_for(fd: &impl AsFd, events: PollFlags) -> io::Result<()> {
+    poll_tokens(vec![((), PollFd::new(fd.as_fd(), events))], None).map(drop)
 }

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use ch01_fork_ipc::Ended;
+use ch01_fork_ipc::ExitStatus;
 use ch03_handles::Handle;
 use ch04_events::{ChildError, Children, Event, Id};
 use common::{LONG, bash};
@@ -38,11 +38,9 @@ fn shell(script: &str) -> Command {
 fn told(event: &Event) -> (Option<Id>, String) {
     match event {
         Event::Spawn(id) => (Some(*id), "spawn".to_owned()),
-        Event::Message(id, received) => {
-            (Some(*id), format!("message {}", received.message))
-        }
+        Event::Message(id, message, _) => (Some(*id), format!("message {message}")),
         Event::Acked(id) => (Some(*id), "acked".to_owned()),
-        Event::Unacknowledged(id, ..) => (Some(*id), "unacknowledged".to_owned()),
+        Event::Returned(id, ..) => (Some(*id), "returned".to_owned()),
         Event::Output(id, _) => (Some(*id), "output".to_owned()),
         Event::Disconnect(id) => (Some(*id), "disconnect".to_owned()),
         Event::Exit(id, ended) => (Some(*id), format!("exit {ended:?}")),
@@ -96,7 +94,7 @@ fn two_hundred_children_at_once_and_each_has_its_events_in_order() {
         lives.entry(id.expect("no signal was sent")).or_default().push(word);
     }
     for (n, id) in ids.into_iter().enumerate() {
-        let ended = Ended::Exited(n as i32 % 256);
+        let ended = ExitStatus::Exited(n as i32 % 256);
         let (exit, close) =
             (format!("exit {ended:?}"), format!("close Ok({ended:?})"));
         let expected =
@@ -136,7 +134,10 @@ fn close_comes_after_all_of_the_output() {
         _ => 0,
     });
     assert_eq!(bytes.sum::<usize>(), 1_000_006);
-    assert!(matches!(events.last(), Some(Event::Close(_, Ok(Ended::Exited(3))))));
+    assert!(matches!(
+        events.last(),
+        Some(Event::Close(_, Ok(ExitStatus::Exited(3))))
+    ));
 }
 
 #[test]
@@ -148,12 +149,18 @@ fn what_is_sent_after_the_channel_has_closed_is_an_error() {
     children.send_handle(child, Value::Null, Handle::Udp(udp()));
     children.disconnect(child);
     let closed = "error ERR_IPC_CHANNEL_CLOSED";
-    let expected =
-        ["spawn", "disconnect", closed, closed, closed, "exit Exited(4)"];
-    assert_eq!(
-        life(&mut children),
-        [&expected[..], &["close Ok(Exited(4))"]].concat()
-    );
+    let again = "error ERR_IPC_DISCONNECTED";
+    let expected = [
+        "spawn",
+        "disconnect",
+        closed,
+        closed,
+        "returned",
+        again,
+        "exit Exited(4)",
+        "close Ok(Exited(4))",
+    ];
+    assert_eq!(life(&mut children), expected);
 }
 
 #[test]
@@ -172,9 +179,15 @@ fn a_signal_to_one_that_has_ended_is_nothing() {
     assert_eq!(words, [(None, "SIGUSR1".to_owned())], "no error");
     assert_eq!(children.pid(child), None, "after its close it is forgotten");
     children.kill(child, Signal::SIGKILL);
-    children.send(child, &Value::Null);
-    children.disconnect(child);
     assert!(children.wait(Some(Instant::now())).expect("poll").is_empty());
+    // To send is an error, as in Node. A handle comes back.
+    children.send(child, &Value::Null);
+    children.send_handle(child, Value::Null, Handle::Udp(udp()));
+    children.disconnect(child);
+    let events = children.wait(Some(Instant::now())).expect("poll");
+    let words: Vec<_> = events.iter().map(|event| told(event).1).collect();
+    let closed = "error ERR_IPC_CHANNEL_CLOSED";
+    assert_eq!(words, [closed, closed, "returned", "error ERR_IPC_DISCONNECTED"]);
 }
 
 #[test]
