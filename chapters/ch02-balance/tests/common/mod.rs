@@ -3,11 +3,12 @@
 #![allow(dead_code)] // Each test program uses its part of this.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     io::{self, IoSlice, Read, Write},
     net::TcpStream,
+    ops::{Deref, DerefMut},
     os::{
-        fd::{AsRawFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         unix::{fs::MetadataExt, net::UnixStream},
     },
     process, thread,
@@ -15,12 +16,13 @@ use std::{
 };
 
 use ch01_fork_ipc::{Channel, RecvError};
-use ch02_balance::{FdChannel, Incoming, Passed, wait_for};
+use ch02_balance::{FdChannel, RawHandle, Received, poll_tokens};
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
+    poll::PollFd,
     sys::socket::{ControlMessage, MsgFlags, sendmsg},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use testkit::{
     Program, Running, cpu_time,
     load::{Kind, Load},
@@ -64,20 +66,14 @@ pub fn load(server: &Running, clients: usize) -> Load {
     Load { addr: server.addr(), clients, kind: Kind::Raw }
 }
 
-/// The child that has the place `name` now.
+/// The child of this name.
 #[track_caller]
 pub fn child_named(server: &Running, name: &str) -> i32 {
     let mark = format!("{name} is ");
     let out = server.stdout();
-    let line = out.lines().rev().find_map(|line| line.strip_prefix(&mark));
+    let line = out.lines().find_map(|line| line.strip_prefix(&mark));
     line.and_then(|pid| pid.parse().ok())
         .unwrap_or_else(|| panic!("no {mark:?} in\n{out}"))
-}
-
-/// How many children this place has had.
-pub fn children_so_far(server: &Running, name: &str) -> usize {
-    let mark = format!("{name} is ");
-    server.stdout().lines().filter(|line| line.starts_with(&mark)).count()
 }
 
 /// Says that a test is skipped, and why. Not `eprintln!`: the harness keeps that back.
@@ -90,12 +86,13 @@ pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
 }
 
-/// Whoever can only wait may look again now and then, but not without pause.
+/// A server that waits may look again now and then, but not without pause.
 #[track_caller]
 pub fn assert_no_busy_loop(server: &Running) {
-    let family = server.processes();
-    let used =
-        || -> Duration { family.iter().map(|process| cpu_time(process.pid)).sum() };
+    let processes = server.processes();
+    let used = || -> Duration {
+        processes.iter().map(|process| cpu_time(process.pid)).sum()
+    };
     let (begun, before) = (Instant::now(), used());
     thread::sleep(Duration::from_secs(1));
     let used = used() - before;
@@ -122,17 +119,113 @@ pub fn assert_answered(mut client: TcpStream) {
     assert!(reply.starts_with("Request handled with "), "{reply:?}");
 }
 
+/// A channel, and what it has delivered before it was asked for.
+pub struct Ours {
+    channel: FdChannel,
+    received: VecDeque<Received>,
+}
+
+impl Ours {
+    #[track_caller]
+    pub fn new(stream: UnixStream, window: usize) -> Ours {
+        let channel = FdChannel::new(stream, window).expect("a channel");
+        Ours { channel, received: VecDeque::new() }
+    }
+
+    /// The channel. What it had delivered is dropped.
+    pub fn channel(self) -> FdChannel {
+        self.channel
+    }
+
+    /// The next that it delivers, within a long time.
+    #[track_caller]
+    pub fn next(&mut self) -> Received {
+        let until = Instant::now() + LONG;
+        while self.received.is_empty() && Instant::now() < until {
+            self.received.extend(self.channel.receive());
+            if self.received.is_empty() {
+                let fd = PollFd::new(self.channel.as_fd(), self.channel.interest());
+                poll_tokens(vec![((), fd)], Some(until)).expect("poll");
+            }
+        }
+        self.received.pop_front().expect("nothing has arrived")
+    }
+
+    /// The next, which must be a handle.
+    #[track_caller]
+    pub fn next_handle(&mut self) -> (Value, RawHandle) {
+        match self.next() {
+            Received::Handle(message, handle) => (message, handle),
+            other => panic!("a handle should have arrived, not {other:?}"),
+        }
+    }
+
+    /// The next, which must be a message.
+    #[track_caller]
+    pub fn next_message(&mut self) -> Value {
+        match self.next() {
+            Received::Message(message) => message,
+            other => panic!("a message should have arrived, not {other:?}"),
+        }
+    }
+
+    /// The next, which must be an acknowledgement.
+    #[track_caller]
+    pub fn next_ack(&mut self) {
+        let next = self.next();
+        assert!(matches!(next, Received::Acked), "not {next:?}");
+    }
+
+    /// The next, which must be something that cannot be used; why.
+    #[track_caller]
+    pub fn next_ignored(&mut self) -> String {
+        match self.next() {
+            Received::Ignored(why) => why,
+            other => panic!("it should have been ignored, not {other:?}"),
+        }
+    }
+
+    /// Nothing is there for the program now, whatever the two channels tell each other.
+    #[track_caller]
+    pub fn assert_nothing(&mut self) {
+        for _ in 0..3 {
+            self.received.extend(self.channel.receive());
+        }
+        assert!(self.received.is_empty(), "not {:?}", self.received);
+    }
+
+    /// Sends a descriptor as chapter 2's parent does.
+    #[track_caller]
+    pub fn give(&mut self, message: Value, fd: impl Into<OwnedFd>) {
+        let sent = self.channel.send_handle("net.Socket", message, fd.into());
+        sent.expect("there is room");
+    }
+}
+
+impl Deref for Ours {
+    type Target = FdChannel;
+
+    fn deref(&self) -> &FdChannel {
+        &self.channel
+    }
+}
+
+impl DerefMut for Ours {
+    fn deref_mut(&mut self) -> &mut FdChannel {
+        &mut self.channel
+    }
+}
+
 /// A channel, and its other end, which does as it likes.
-pub fn channel_and_peer(window: usize) -> (FdChannel, Peer) {
+pub fn channel_and_peer(window: usize) -> (Ours, Peer) {
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
-    (FdChannel::with_window(ours, window).expect("a channel"), Peer::new(theirs))
+    (Ours::new(ours, window), Peer::new(theirs))
 }
 
 /// Two channels that are connected.
-pub fn two_channels(window: usize) -> (FdChannel, FdChannel) {
+pub fn two_channels(window: usize) -> (Ours, Ours) {
     let (a, b) = UnixStream::pair().expect("a pair of sockets");
-    let open = |socket| FdChannel::with_window(socket, window).expect("a channel");
-    (open(a), open(b))
+    (Ours::new(a, window), Ours::new(b, window))
 }
 
 /// The other side of a channel, by hand: it sees every line, the internal ones too.
@@ -145,6 +238,13 @@ impl Peer {
         Peer(Channel::new(stream))
     }
 
+    /// The end of the stream, which must come next.
+    #[track_caller]
+    pub fn end(&mut self) {
+        let end = self.0.recv();
+        assert!(matches!(end, Ok(None)), "the end should have come, not {end:?}");
+    }
+
     /// The next line, which must come.
     #[track_caller]
     pub fn line(&mut self) -> Value {
@@ -154,7 +254,8 @@ impl Peer {
         }
     }
 
-    /// The lines that have left the other side and are here. Blocks for none.
+    /// The lines that have left the other side and are here. Blocks for none. The end of
+    /// the stream counts as no line.
     #[track_caller]
     pub fn lines_here(&mut self) -> Vec<Value> {
         self.0.stream().set_nonblocking(true).expect("non-blocking");
@@ -166,7 +267,9 @@ impl Peer {
             }
         };
         self.0.stream().set_nonblocking(false).expect("blocking");
-        assert!(end.as_ref().is_err_and(RecvError::would_block), "not {end:?}");
+        let is_end = matches!(end, Ok(None))
+            || end.as_ref().is_err_and(RecvError::would_block);
+        assert!(is_end, "not {end:?}");
         lines
     }
 
@@ -215,51 +318,7 @@ pub fn send_with(stream: &UnixStream, bytes: &[u8], fds: &[&OwnedFd]) {
     assert_eq!(sent, Ok(bytes.len()), "in one piece");
 }
 
-/// Passes a descriptor as chapter 2's parent does.
-#[track_caller]
-pub fn pass(channel: &mut FdChannel, message: Value, fd: impl Into<OwnedFd>) {
-    channel
-        .pass("net.Socket", Map::new(), message, fd.into())
-        .expect("there is room");
-}
-
-/// The next that comes in, within a long time.
-#[track_caller]
-pub fn next(channel: &mut FdChannel) -> Incoming {
-    let until = Instant::now() + LONG;
-    while Instant::now() < until {
-        let _ = channel.pump();
-        match channel.recv() {
-            Ok(Some(Incoming::Internal)) => continue,
-            Ok(Some(incoming)) => return incoming,
-            Err(error) if error.would_block() => {}
-            end => panic!("something should have come, not {end:?}"),
-        }
-        wait_for(channel, channel.interest(), Some(until)).expect("poll");
-    }
-    panic!("nothing has come in {LONG:?}");
-}
-
-/// The next, which must be a handle.
-#[track_caller]
-pub fn next_passed(channel: &mut FdChannel) -> Passed {
-    match next(channel) {
-        Incoming::Passed(passed) => passed,
-        other => panic!("a handle should have come, not {other:?}"),
-    }
-}
-
-/// Nothing is there for the program now, whatever the two channels have said to each other.
-#[track_caller]
-pub fn assert_nothing(channel: &mut FdChannel) {
-    let mut nothing = channel.recv();
-    while let Ok(Some(Incoming::Internal)) = nothing {
-        nothing = channel.recv();
-    }
-    assert!(nothing.as_ref().is_err_and(RecvError::would_block), "not {nothing:?}");
-}
-
-/// Something to pass that can be told from all others: one end of a pair, and the other. That one
+/// Something to send that can be told from all others: one end of a pair, and the other. That one
 /// reads the end of the stream when all copies of the first are closed.
 pub fn thing() -> (UnixStream, OwnedFd) {
     let (other, ours) = UnixStream::pair().expect("a pair of sockets");
