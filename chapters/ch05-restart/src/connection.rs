@@ -1,6 +1,4 @@
-//! One client: its requests, one after another, and a proper end.
-
-mod state;
+//! One connection: one request, one response, and a close that loses no byte of it.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -11,237 +9,170 @@ use std::{
 
 use nix::poll::PollFlags;
 
-use state::State;
-pub(crate) use state::Step;
+use crate::{Request, Response, request::MAX_HEAD};
 
-use crate::{BadRequest, Body, Request, answer::print_error, request::MAX_HEAD};
+/// How long a client may take to send its request, and to read a part of the response.
+const CLIENT_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a client may take: for its first byte, for a whole head, between two pieces of a body, and
-/// to read more of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// After the response: how long a client may be silent before we close the connection…
+const SILENCE_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long a client may take to close, after the last answer.
-const LINGER: Duration = Duration::from_secs(2);
+/// …how long it may go on sending…
+const LINGER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Reads in a row. A client that sends without pause must not keep the others waiting.
-const IN_A_ROW: usize = 16;
+/// …and how much: 256 MiB. A client that sends without end must not keep us busy.
+const LINGER_BYTES: usize = 256 << 20;
 
-/// A connection. It never blocks.
+/// Reads in a row from a connection that lingers. Then the other connections have their
+/// turn.
+const READS_IN_A_ROW: usize = 16;
+
+/// A connection. None of its methods blocks.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
     state: State,
-    /// What has come and was not looked at yet.
+    /// The part of the request that has arrived.
     input: Vec<u8>,
-    /// What is to be written, from `written` on.
+    /// The part of the response that the kernel has not taken yet.
     output: Vec<u8>,
-    written: usize,
-    /// When it is closed if nothing happens.
-    pub deadline: Instant,
-    /// It can go on without waiting for poll(2).
-    pub more: bool,
+    /// When the connection is closed, if the client does nothing.
+    deadline: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The request is not complete.
+    Reading,
+    /// The response is not written.
+    Writing,
+    /// The response is written. What the client still sends is read and discarded, until
+    /// `end` and up to `bytes`: close(2) with unread input resets the connection, and that
+    /// can destroy the response (RFC 9112, 9.6).
+    Lingering { end: Instant, bytes: usize },
+    /// Nothing more happens here.
+    Closed,
 }
 
 impl Connection {
+    /// A connection whose client has 10 s to send its request.
+    ///
+    /// # Errors
+    /// Those of fcntl(2): the stream is made non-blocking.
     pub fn new(stream: TcpStream) -> io::Result<Connection> {
         stream.set_nonblocking(true)?;
-        // Answers are written whole. None should wait for the acknowledgement of the one before.
-        stream.set_nodelay(true)?;
         Ok(Connection {
             stream,
-            state: State::Head,
+            state: State::Reading,
             input: Vec::new(),
             output: Vec::new(),
-            written: 0,
-            deadline: Instant::now() + READ_TIMEOUT,
-            more: false,
+            deadline: Instant::now() + CLIENT_LIMIT,
         })
     }
 
-    /// What poll(2) should look for.
+    /// What to wait for in poll(2).
     pub fn interest(&self) -> PollFlags {
         match self.state {
-            State::Answer { .. } | State::Refusal => PollFlags::POLLOUT,
+            State::Writing => PollFlags::POLLOUT,
             _ => PollFlags::POLLIN,
         }
     }
 
-    // ANCHOR: step
-    /// Goes on, as far as that is possible without waiting.
-    pub fn step(&mut self) -> Step {
-        let result = match self.state {
-            State::Head => self.read_head(),
-            State::Body(..) => self.read_body(),
-            State::Answer { .. } | State::Refusal => self.write_answer(),
-            State::Linger => self.linger(),
-        };
-        match result {
-            Ok(step) => step,
-            Err(error) if is_nothing(&error) => Step::Wait,
-            // Whatever it is, this client is gone.
-            Err(_) => Step::Closed,
-        }
-    }
-    // ANCHOR_END: step
-
-    /// The answer to the last [`Step::Answer`]. With `close`, it is the last on this connection.
-    pub fn answer(&mut self, bytes: Vec<u8>, close: bool) {
-        (self.output, self.written) = (bytes, 0);
-        self.state = State::Answer { close };
-        self.deadline = Instant::now() + READ_TIMEOUT;
+    /// When the connection is closed, if the client does nothing.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
     }
 
-    // ANCHOR: is_idle
-    /// Whether nothing is asked or answered here now.
-    pub fn is_idle(&mut self) -> bool {
-        if !matches!(self.state, State::Head) || !self.input.is_empty() {
-            return false;
-        }
-        self.more |= self.has_sent_more();
-        !self.more
-    }
-    // ANCHOR_END: is_idle
-
-    /// The socket, to give it to another. Nothing that has come through it may be here.
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
+    /// Whether the connection can be dropped at `now`.
+    pub fn is_closed(&self, now: Instant) -> bool {
+        self.state == State::Closed || self.deadline <= now
     }
 
-    // ANCHOR: has_sent_more
-    /// Whether the client has sent more than the request that is being answered.
-    pub fn has_sent_more(&mut self) -> bool {
-        if self.input.is_empty() {
-            let _ = self.fill();
-        }
-        // Some end a body with an empty line, which belongs to nothing (RFC 9112, 2.2).
-        self.input.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
-    }
-    // ANCHOR_END: has_sent_more
-
-    // ANCHOR: time_is_up
-    /// The deadline has come. One that is in the middle of a request is told so. False if it is to
-    /// be dropped.
-    pub fn time_is_up(&mut self) -> bool {
-        match self.state {
-            State::Head if self.input.is_empty() => false,
-            State::Head | State::Body(..) => {
-                self.refuse(BadRequest::TooSlow);
-                !matches!(self.step(), Step::Closed)
+    /// Reads from the client. Returns its request once, as soon as that is complete. A
+    /// request that is not acceptable gets its response here.
+    pub fn read_request(&mut self) -> Option<Request> {
+        while self.state == State::Reading {
+            let mut bytes = [0; MAX_HEAD];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => self.state = State::Closed,
+                Ok(length) => self.input.extend_from_slice(&bytes[..length]),
+                Err(error) => {
+                    self.failed(&error);
+                    return None;
+                }
             }
-            State::Answer { .. } | State::Refusal | State::Linger => false,
-        }
-    }
-    // ANCHOR_END: time_is_up
-
-    // ANCHOR: read_head
-    fn read_head(&mut self) -> io::Result<Step> {
-        loop {
             match Request::parse(&self.input) {
-                Ok(Some((request, length))) => {
-                    self.input.drain(..length);
-                    return Ok(match request.body {
-                        Body::Length(left @ 1..) => {
-                            self.state = State::Body(request, left);
-                            self.deadline = Instant::now() + READ_TIMEOUT;
-                            self.step()
-                        }
-                        _ => Step::Answer(request),
-                    });
-                }
+                Ok(Some(request)) => return Some(request),
                 Ok(None) => {}
-                Err(bad) => {
-                    self.refuse(bad);
-                    return self.write_answer();
+                Err(response) => self.respond(&response, false),
+            }
+        }
+        None
+    }
+
+    /// Sets the response. From now on [`write_response`](Connection::write_response)
+    /// writes it.
+    pub fn respond(&mut self, response: &Response, head_only: bool) {
+        self.input = Vec::new();
+        self.output = response.print(head_only);
+        self.state = State::Writing;
+        self.deadline = Instant::now() + CLIENT_LIMIT;
+    }
+
+    /// Writes as much of the response as the kernel takes. Returns true once: when it has
+    /// all.
+    pub fn write_response(&mut self) -> bool {
+        while self.state == State::Writing {
+            match self.stream.write(&self.output) {
+                Ok(length) => drop(self.output.drain(..length)),
+                Err(error) => {
+                    self.failed(&error);
+                    return false;
                 }
             }
-            let begins = self.input.is_empty();
-            if self.fill()? == 0 {
-                return Ok(Step::Closed);
-            }
-            // A whole head has to come in this time, not only a byte of it now and then.
-            if begins {
-                self.deadline = Instant::now() + READ_TIMEOUT;
+            self.deadline = Instant::now() + CLIENT_LIMIT;
+            if self.output.is_empty() {
+                self.linger();
+                return true;
             }
         }
+        false
     }
-    // ANCHOR_END: read_head
 
-    fn read_body(&mut self) -> io::Result<Step> {
-        for _ in 0..IN_A_ROW {
-            let State::Body(request, left) = &mut self.state else {
-                return Ok(Step::Wait);
-            };
-            let here =
-                self.input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-            self.input.drain(..here);
-            *left -= here as u64;
-            if *left == 0 {
-                return Ok(Step::Answer(request.clone()));
+    /// Closes our side of the connection, so that the client sees the end of the response.
+    fn linger(&mut self) {
+        let now = Instant::now();
+        self.deadline = now + SILENCE_LIMIT;
+        self.state = match self.stream.shutdown(Shutdown::Write) {
+            Ok(()) => {
+                State::Lingering { end: now + LINGER_LIMIT, bytes: LINGER_BYTES }
             }
-            if self.fill()? == 0 {
-                return Ok(Step::Closed);
-            }
-            self.deadline = Instant::now() + READ_TIMEOUT;
-        }
-        // What came last may be the rest: poll(2) would wait for more.
-        self.more = true;
-        Ok(Step::Wait)
+            Err(_) => State::Closed,
+        };
     }
 
-    /// Reads once. 0 at the end of the stream.
-    fn fill(&mut self) -> io::Result<usize> {
-        // Not into `input` itself: thousands of silent clients would each keep a buffer of this size.
-        let mut bytes = [0; MAX_HEAD];
-        let read = self.stream.read(&mut bytes)?;
-        self.input.extend_from_slice(&bytes[..read]);
-        Ok(read)
-    }
-
-    // ANCHOR: write_answer
-    fn write_answer(&mut self) -> io::Result<Step> {
-        while self.written < self.output.len() {
-            self.written += self.stream.write(&self.output[self.written..])?;
-            self.deadline = Instant::now() + READ_TIMEOUT;
-        }
-        self.output = Vec::new();
-        let State::Answer { close } = self.state else { return self.end() };
-        self.state = State::Head;
-        if close {
-            self.end()?;
-        }
-        Ok(Step::Answered)
-    }
-
-    /// Ends our side of the stream.
-    fn end(&mut self) -> io::Result<Step> {
-        self.state = State::Linger;
-        self.deadline = Instant::now() + LINGER;
-        self.stream.shutdown(Shutdown::Write)?;
-        Ok(Step::Wait)
-    }
-    // ANCHOR_END: write_answer
-
-    // ANCHOR: linger
-    fn linger(&mut self) -> io::Result<Step> {
-        let mut unread = [0; MAX_HEAD];
-        for _ in 0..IN_A_ROW {
-            if self.stream.read(&mut unread)? == 0 {
-                return Ok(Step::Closed);
+    /// Discards what the client sends after its request, a part of it if there is a lot.
+    pub fn discard_input(&mut self) {
+        for _ in 0..READS_IN_A_ROW {
+            let State::Lingering { end, bytes } = self.state else { return };
+            match self.stream.read(&mut [0; MAX_HEAD]) {
+                Ok(length) if 0 < length && length < bytes => {
+                    self.state = State::Lingering { end, bytes: bytes - length };
+                    self.deadline = end.min(Instant::now() + SILENCE_LIMIT);
+                }
+                Ok(_) => self.state = State::Closed,
+                Err(error) => return self.failed(&error),
             }
         }
-        Ok(Step::Wait)
     }
-    // ANCHOR_END: linger
 
-    fn refuse(&mut self, bad: BadRequest) {
-        self.answer(print_error(bad), true);
-        self.state = State::Refusal;
+    /// A read or write failed. If it would only have blocked, poll(2) tells when to try
+    /// again.
+    fn failed(&mut self, error: &io::Error) {
+        if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
+            self.state = State::Closed;
+        }
     }
-}
-
-/// Not an error: there is nothing to read, or no room to write.
-fn is_nothing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 impl AsFd for Connection {

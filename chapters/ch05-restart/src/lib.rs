@@ -1,23 +1,21 @@
-//! # Chapter 5: keep N workers alive, lose nothing
+//! # Chapter 5: keep N workers running, lose no request
 //!
-//! - [`Supervisor`]: what to do when a worker starts, gets ready, says that it will end, or is gone.
-//!   Decisions and nothing else: events in, actions out, time passed in. It starts no process, so
-//!   every policy can be tested without one.
-//! - [`Worker`]: accepts, answers, and can be *drained*: it stops accepting, answers all that it has
-//!   been given, and only then ends.
+//! - [`Supervisor`] decides when a worker starts, retires or is killed. It is plain data:
+//!   inputs in, actions out, the time passed in.
+//! - [`Worker`] accepts connections and answers one request on each. When it retires, it
+//!   accepts no more, answers its open connections and exits.
 //!
-//! The parent drives the first with chapter 4's events. It never touches HTTP and never accepts.
+//! The program's master connects the two with chapter 4's events. It never accepts a
+//! connection.
 //!
-//! Read `supervisor.rs` first; `master.rs` does what it says. Then `worker.rs` with `worker/drain.rs`,
-//! and `connection.rs` for what happens on one connection.
+//! Read `supervisor.rs` and `master.rs` first, then `request.rs`, `connection.rs` and
+//! `worker.rs`; `main.rs` starts them.
 
-mod answer;
 mod connection;
 mod request;
 mod supervisor;
 mod worker;
 
-pub use answer::print;
-pub use request::{BadRequest, Body, Request};
+pub use request::{Request, Response};
 pub use supervisor::{Action, Input, Supervisor};
 pub use worker::{Handler, Worker};

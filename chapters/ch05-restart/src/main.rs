@@ -7,13 +7,13 @@ use std::{
     process::{self, ExitCode},
 };
 
-use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent};
+use anyhow::Context as _;
+use ch01_fork_ipc::inherited_channel;
 use ch03_handles::HandleChannel;
-use ch04_events::SignalPipe;
-use ch05_restart::{Handler, Request, Worker};
+use ch04_events::{SignalPipe, ignore_terminal_signals, survive_parent};
+use ch05_restart::{Handler, Request, Response, Worker};
 use cli::{Arguments, Options, unexpected};
 use nix::sys::signal::Signal;
-use tiny_http::{Header, Response, ResponseBox};
 
 const USAGE: &str = "\
 Keeps N workers alive, which answer requests and crash, and loses no request.
@@ -24,8 +24,8 @@ Usage: ch05-restart [--addr 127.0.0.1] [--port 1337] [--workers N] [--crash-afte
 
   --addr ADDR             listen on this address
   --port PORT             listen on this port; 0 takes a free one
-  --workers N             1 to 1024 workers; as many as there are CPUs, where not given
-  --crash-after N         a worker panics after its Nth answer; 1 where not given, 0 is never
+  --workers N             1 to 1024 workers; by default, as many as there are CPUs
+  --crash-after N         a worker panics after its Nth response; 1 by default, 0 is never
   --exec PROGRAM ARG...   run PROGRAM as the workers
   --help                  show this
 
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             match &*word {
                 "worker" => return worker(arguments),
                 "--crash-after" => {
-                    crash_after = arguments.number("--crash-after", 0, u64::MAX)?
+                    crash_after = arguments.number("--crash-after", 0, u64::MAX)?;
                 }
                 other => options.take(other, &mut arguments)?,
             }
@@ -50,14 +50,13 @@ fn main() -> ExitCode {
     })
 }
 
-// ANCHOR: worker
 /// A child.
 fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (mut crash_after, mut name) = (1, None);
     while let Some(word) = arguments.word()? {
         match &*word {
             "--crash-after" => {
-                crash_after = arguments.number("--crash-after", 0, u64::MAX)?
+                crash_after = arguments.number("--crash-after", 0, u64::MAX)?;
             }
             _ if name.is_none() && !word.starts_with('-') => name = Some(word),
             _ => return Err(unexpected(&word)),
@@ -65,23 +64,24 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
     let stream = unsafe { inherited_channel() }?;
-    leave_signals_to_parent()?;
+    ignore_terminal_signals().context("cannot ignore SIGINT")?;
+    survive_parent().context("cannot outlive the master")?;
     panic::set_hook(Box::new(report_panic));
-    let signals = SignalPipe::new(&[Signal::SIGTERM])?;
+    let signals =
+        SignalPipe::new(&[Signal::SIGTERM]).context("cannot handle SIGTERM")?;
+    let channel = HandleChannel::new(stream).context("cannot use the channel")?;
     let greeter = Greeter { answers: 0, crash_after };
-    let code = Worker::new(greeter, HandleChannel::new(stream)?, signals).run()?;
-    Ok(ExitCode::from(code))
+    let code = Worker::new(greeter, channel, signals).run();
+    Ok(ExitCode::from(code.context("cannot wait for connections")?))
 }
-// ANCHOR_END: worker
 
-/// One line for a panic. The default hook can print a backtrace as well, and to make one takes longer
-/// than to replace the worker.
+/// Logs one line for a panic. The default hook can print a backtrace as well, which takes
+/// longer than to replace the worker.
 fn report_panic(panic: &PanicHookInfo<'_>) {
-    let payload = panic.payload();
-    let text = payload.downcast_ref::<&str>().copied();
+    let (payload, text) = (panic.payload(), panic.payload().downcast_ref::<&str>());
     let message =
-        text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let message = message.unwrap_or("something that is no text");
+        text.copied().or(payload.downcast_ref::<String>().map(|it| &**it));
+    let message = message.unwrap_or("no message");
     let place =
         panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
     cli::complain(format_args!(
@@ -90,7 +90,6 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     ));
 }
 
-// ANCHOR: greeter
 /// Answers, and then panics: a bug that shows only afterwards.
 struct Greeter {
     answers: u64,
@@ -98,11 +97,9 @@ struct Greeter {
 }
 
 impl Handler for Greeter {
-    fn handle(&mut self, _request: &Request) -> ResponseBox {
+    fn handle(&mut self, _request: &Request) -> Response {
         let text = format!("handled by child, pid is {}\n", process::id());
-        let plain = Header::from_bytes("Content-Type", "text/plain")
-            .expect("a valid header");
-        Response::from_string(text).with_header(plain).boxed()
+        Response { status: "200 OK", text }
     }
 
     fn answered(&mut self) {
@@ -112,4 +109,3 @@ impl Handler for Greeter {
         }
     }
 }
-// ANCHOR_END: greeter

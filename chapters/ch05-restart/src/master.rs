@@ -1,104 +1,67 @@
-//! The master: hears what happens, asks the supervisor what to do, and does it.
+//! The master: waits for events, tells the supervisor, and carries out what it decides.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    net::TcpListener,
-    os::fd::OwnedFd,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{fmt::Display, net::TcpListener, process::ExitCode, time::Instant};
 
-use ch02_balance::RoundRobin;
-use ch03_handles::{Handle, Received};
-use ch04_events::{ChildError, Children, Event, Id};
+use anyhow::Context as _;
+use ch03_handles::Handle;
+use ch04_events::{Children, Event, Id};
 use ch05_restart::{Action, Input, Supervisor};
-use cli::{Options, complain, log, reason};
+use cli::{LogLimit, Options, complain, log, reason};
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// Connections that may wait until a worker is ready.
-const MAX_ADOPTED: usize = 1024;
-
-/// The parent of chapter 5: one thread, one loop. It never accepts and never reads a request.
+/// The parent of the workers: one thread, one loop. It never accepts a connection.
 struct Master<'a> {
     options: &'a Options,
     crash_after: u64,
     children: Children,
-    /// Kept to give to those who start later. It is never accepted from here.
+    supervisor: Supervisor,
+    /// For the workers that start later. `None`: the server stops.
     listener: Option<TcpListener>,
-    /// Workers that have not acknowledged their listener.
-    starting: BTreeSet<Id>,
-    /// Connections that came back from workers which drain, and from whom: see [`Master::adopt`].
-    adopted: VecDeque<(Id, OwnedFd)>,
-    turn: RoundRobin,
-    /// What the supervisor has not been told yet.
-    inputs: VecDeque<Input>,
+    /// For what a worker can cause without end.
+    log_limit: LogLimit,
 }
 
-// ANCHOR: run
-/// Runs until a signal asks it to end.
+/// Runs until a signal stops the server.
 pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
-    // Before anything that a signal could leave half done.
-    let children =
-        Children::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])?;
-    let listener = options.listen()?;
-    listener.set_nonblocking(true)?;
-    let mut supervisor = Supervisor::new(options.workers);
-    let mut master = Master {
-        options,
-        crash_after,
-        children,
-        listener: Some(listener),
-        starting: BTreeSet::new(),
-        adopted: VecDeque::new(),
-        turn: RoundRobin::default(),
-        inputs: VecDeque::from([Input::Tick]),
-    };
+    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    let children = Children::new(&signals).context("cannot handle signals")?;
+    let listener = Some(options.listen()?);
+    // Our own worker handles SIGTERM. Another program may die of it at once.
+    let supervisor =
+        Supervisor::new(options.workers).disconnect_first(options.exec.is_some());
+    let log_limit = LogLimit::new();
+    let mut master =
+        Master { options, crash_after, children, supervisor, listener, log_limit };
+    let mut seen = Instant::now();
     loop {
-        while let Some(input) = master.inputs.pop_front() {
-            for action in supervisor.step(Instant::now(), input) {
-                if let Action::Exit { forced } = action {
-                    return Ok(if forced {
-                        ExitCode::FAILURE
-                    } else {
-                        ExitCode::SUCCESS
-                    });
+        for action in master.supervisor.decide(seen, Instant::now()) {
+            match action {
+                Action::Start => master.start()?,
+                Action::Disconnect(id) => master.disconnect(id),
+                Action::Terminate(id) => master.children.kill(id, Signal::SIGTERM),
+                Action::Kill(id) => master.children.kill(id, Signal::SIGKILL),
+                Action::Pause(pause) => log(format_args!(
+                    "a worker never got ready: the next one starts in {} ms",
+                    pause.as_millis()
+                )),
+                Action::Full(count) => log(format_args!(
+                    "{count} workers run: none starts before another one exits"
+                )),
+                Action::Exit { forced } => {
+                    return Ok(ExitCode::from(u8::from(forced)));
                 }
-                master.act(action)?;
             }
         }
-        master.place_adopted(&supervisor);
-        for event in master.children.wait(supervisor.deadline())? {
-            master.hear(event);
+        seen = Instant::now();
+        let events = master.children.wait(master.supervisor.deadline());
+        for event in events.context("cannot wait for events")? {
+            master.on_event(event);
         }
-        master.inputs.push_back(Input::Tick);
     }
 }
-// ANCHOR_END: run
 
 impl Master<'_> {
-    // ANCHOR: act
-    /// Does what the supervisor has decided.
-    fn act(&mut self, action: Action) -> anyhow::Result<()> {
-        match action {
-            Action::Start => self.start()?,
-            Action::Drain(id) => {
-                // There will be nobody to adopt what it gives back.
-                if self.children.connected(id) {
-                    self.children.send(id, &json!({"act": "keep"}));
-                }
-                self.children.kill(id, Signal::SIGTERM);
-            }
-            Action::Kill(id) => self.children.kill(id, Signal::SIGKILL),
-            Action::CloseListener => self.listener = None,
-            Action::Say(what) => log(what),
-            Action::Exit { .. } => {}
-        }
-        Ok(())
-    }
-    // ANCHOR_END: act
-
-    // ANCHOR: start
     /// Starts a worker and sends it the listener.
     fn start(&mut self) -> anyhow::Result<()> {
         let mut command = self.options.worker()?;
@@ -106,22 +69,16 @@ impl Master<'_> {
             command.arg("--crash-after").arg(self.crash_after.to_string());
         }
         let id = self.children.spawn(command);
-        self.inputs.push_back(Input::Started(id));
-        self.starting.insert(id);
-        let (Some(pid), Some(listener)) = (self.children.pid(id), &self.listener)
+        self.record(Input::Started(id));
+        let (Some(_), Some(listener)) = (self.children.pid(id), &self.listener)
         else {
-            return Ok(());
+            return Ok(()); // it could not be started: that is an event
         };
-        log(format_args!("worker {pid} started"));
+        self.log_worker(id, "started");
         match listener.try_clone() {
             Ok(copy) => {
-                // First: what is sent behind a handle waits until that is acknowledged.
-                self.children.send(id, &json!({"act": "adopts"}));
-                self.children.send_handle(
-                    id,
-                    Value::from("server"),
-                    Handle::TcpListener(copy),
-                );
+                let handle = Handle::TcpListener(copy);
+                self.children.send_handle(id, Value::from("server"), handle);
             }
             Err(error) => {
                 complain(format_args!(
@@ -133,126 +90,78 @@ impl Master<'_> {
         }
         Ok(())
     }
-    // ANCHOR_END: start
 
-    // ANCHOR: hear
-    /// Translates an event for the supervisor, and tells the user.
-    fn hear(&mut self, event: Event) {
+    /// Translates an event for the supervisor, and logs it.
+    fn on_event(&mut self, event: Event) {
         match event {
-            // The first handle is the listener; connections come later.
-            Event::Acked(id) if self.starting.remove(&id) => {
-                self.say_of(id, "is ready");
-                self.inputs.push_back(Input::Ready(id));
+            // The only handle that a worker is sent is its listener.
+            Event::Acked(id) => {
+                self.log_worker(id, "is ready");
+                self.record(Input::Ready(id));
             }
-            Event::Message(id, received)
-                if received.message["act"] == "suicide" =>
-            {
-                self.say_of(id, "drains: it finishes what it has");
-                self.inputs.push_back(Input::Suicide(id));
-                // If all end, there will be no replacement to take those who wait in the backlog.
-                let answer = if self.listener.is_some() { "go" } else { "keep" };
-                if self.children.connected(id) {
-                    self.children.send(id, &json!({"act": answer}));
+            // Without a listener, a worker is of no use.
+            Event::Returned(id, ..) => self.children.kill(id, Signal::SIGKILL),
+            Event::Message(id, message, _) if message["act"] == "suicide" => {
+                if self.record(Input::Retiring(id)) {
+                    self.log_worker(id, "drains: it answers its open connections");
                 }
             }
-            Event::Message(
-                id,
-                Received { message, handle: Some(Handle::Tcp(stream)), .. },
-            ) if message["act"] == "adopt" => {
-                self.adopt(id, stream.into());
+            Event::Message(id, message, _) => {
+                let line = format!("{} says {message}", self.name(id));
+                self.log_limit.log(Instant::now(), line);
             }
-            Event::Message(id, received) => {
-                self.say_of(id, format!("says {}", received.message))
+            Event::Exit(id, status) => {
+                self.log_worker(id, status);
+                self.record(Input::Exited(id));
+                // A descendant that inherited the channel would keep it open.
+                self.disconnect(id);
             }
-            Event::Unacknowledged(id, message, fd) if message == "connection" => {
-                self.adopt(id, fd)
-            }
-            Event::Exit(id, ended) => {
-                self.say_of(id, ended);
-                self.inputs.push_back(Input::Gone(id));
-                self.starting.remove(&id);
-                // A shell that was the worker may have left the real one behind. This ends that.
-                if self.children.connected(id) {
-                    self.children.disconnect(id);
-                }
-            }
-            // It was never started: there is no exit.
-            Event::Close(id, Err(_)) => {
-                self.inputs.push_back(Input::Gone(id));
-                self.starting.remove(&id);
-            }
+            // The worker could not be started, so there is no `Exit`.
+            Event::Close(id, Err(_)) => drop(self.record(Input::Exited(id))),
             Event::Error(id, error) => {
-                let pid = self
-                    .children
-                    .pid(id)
-                    .map(|pid| format!(" {pid}"))
-                    .unwrap_or_default();
-                complain(format_args!("worker{pid}: {error}"));
-                // Without its listener it is of no use.
-                if matches!(error, ChildError::Refused | ChildError::Send(_)) {
-                    self.children.kill(id, Signal::SIGKILL);
-                }
+                let line = format!("{}: {error}", self.name(id));
+                self.log_limit.complain(Instant::now(), line);
             }
-            Event::Signal(signal) => {
-                log(format_args!(
-                    "got {signal}: the workers finish what they have (once more: end at once)"
-                ));
-                self.inputs.push_back(Input::Terminate);
-            }
+            Event::Signal(signal) => self.on_signal(signal),
             Event::Spawn(_)
-            | Event::Acked(_)
-            | Event::Unacknowledged(..)
             | Event::Output(..)
             | Event::Disconnect(_)
-            | Event::Close(..) => {}
+            | Event::Close(_, Ok(_)) => {}
         }
     }
-    // ANCHOR_END: hear
 
-    // ANCHOR: adopt
-    /// A worker that drains gives back a connection on which nothing is asked, or one has ended
-    /// without having acknowledged it. Chapter 2 again: the descriptor travels, and the client does
-    /// not notice. Nothing is read from it here.
-    fn adopt(&mut self, from: Id, connection: OwnedFd) {
-        if self.adopted.len() < MAX_ADOPTED {
-            self.adopted.push_back((from, connection));
-        } else {
-            complain("too many connections wait for a worker: one is closed");
+    fn on_signal(&mut self, signal: Signal) {
+        if self.listener.take().is_some() {
+            // From now on, clients that connect are refused once the workers have closed
+            // their copies.
+            log(format_args!(
+                "got {signal}: the workers answer their open connections \
+                 (once more: end at once)"
+            ));
+        }
+        self.record(Input::Stop);
+    }
+
+    /// Closes the channel to a worker, if it is open.
+    fn disconnect(&mut self, id: Id) {
+        if self.children.connected(id) {
+            self.children.disconnect(id);
         }
     }
-    // ANCHOR_END: adopt
 
-    // ANCHOR: place_adopted
-    /// Gives adopted connections to the workers that are ready, in turn. When everything ends, none
-    /// is: then they go to one that drains, if possible to that from which they came.
-    fn place_adopted(&mut self, supervisor: &Supervisor) {
-        let ready: Vec<Id> = supervisor.ready().collect();
-        while let Some((from, connection)) = self.adopted.pop_front() {
-            let worker = match self.turn.pick(ready.len(), |_| true) {
-                Some(turn) => ready[turn],
-                None if self.listener.is_some() => {
-                    return self.adopted.push_front((from, connection));
-                }
-                None => {
-                    let mut others = [from].into_iter().chain(supervisor.living());
-                    let Some(other) =
-                        others.find(|&id| self.children.connected(id))
-                    else {
-                        return;
-                    };
-                    other
-                }
-            };
-            let handle = Handle::Tcp(connection.into());
-            self.children.send_handle(worker, Value::from("connection"), handle);
-        }
+    /// Returns whether that changes anything.
+    fn record(&mut self, input: Input) -> bool {
+        self.supervisor.record(Instant::now(), input)
     }
-    // ANCHOR_END: place_adopted
 
-    fn say_of(&self, id: Id, what: impl std::fmt::Display) {
+    fn log_worker(&self, id: Id, what: impl Display) {
+        log(format_args!("{} {what}", self.name(id)));
+    }
+
+    fn name(&self, id: Id) -> String {
         match self.children.pid(id) {
-            Some(pid) => log(format_args!("worker {pid} {what}")),
-            None => log(format_args!("a worker {what}")),
+            Some(pid) => format!("worker {pid}"),
+            None => "a worker".to_owned(),
         }
     }
 }

@@ -1,136 +1,107 @@
-//! The head of a request, and what follows it.
+//! HTTP, as far as a worker needs it: parses the head of a request, prints a response.
 
-use tiny_http::{HTTPVersion, Method};
+use httparse::{EMPTY_HEADER, Error, Status};
 
-/// The longest head that is read, in bytes: request line and headers. Node has the same limit.
+/// The longest head of a request, in bytes. Node has the same limit.
 pub(crate) const MAX_HEAD: usize = 16 << 10;
 
-/// The most headers in it.
+/// The most header fields in a request.
 const MAX_HEADERS: usize = 100;
 
-/// A request, as far as an answer needs it.
-#[derive(Debug, Clone)]
+/// A request. Its body, if it has one, is discarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// `GET`, `HEAD`, …
-    pub method: Method,
-    /// The request-target, as it stands in the request line. Node's `req.url`.
+    pub method: String,
+    /// The path and the query, as in the request line. Node's `req.url`.
     pub path: String,
-    /// 1.0 or 1.1.
-    pub version: HTTPVersion,
-    /// Whether the client wants to send another request on this connection.
-    pub keep_alive: bool,
-    /// What comes after the head.
-    pub body: Body,
 }
 
-/// The body of a request. Nobody looks at it here; it only has to be got past.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
-    /// So many bytes.
-    Length(u64),
-    /// Chunks, or bytes that the client sends only if it is asked to (`Expect: 100-continue`). It is
-    /// answered at once; what it sends then is read away, and the connection ends.
-    Unread,
-}
-
-/// Why there is no answer but an error. The numbers are HTTP's (RFC 9110, RFC 6585).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadRequest {
-    /// 400: this is not HTTP, or its length is given in two ways.
-    Malformed,
-    /// 408: the request was not complete in time.
-    TooSlow,
-    /// 431: the head is longer than 16 KiB, or has more than 100 headers.
-    TooLarge,
-}
-
-impl BadRequest {
-    /// The status code.
-    pub fn status(self) -> u16 {
-        match self {
-            BadRequest::Malformed => 400,
-            BadRequest::TooSlow => 408,
-            BadRequest::TooLarge => 431,
-        }
-    }
+/// A response: plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code and its reason, such as `200 OK`.
+    pub status: &'static str,
+    /// The body.
+    pub text: String,
 }
 
 impl Request {
-    /// Reads the head at the beginning of `bytes`: the request, and how long its head is. `None` if
-    /// the head is not whole yet.
+    /// Parses the head at the start of `bytes`. Returns `None` if it is not complete yet.
     ///
     /// # Errors
-    /// [`BadRequest`] if this will never be a request that can be answered.
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, BadRequest> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    /// The response to a request that this server does not accept: 400 if it is malformed,
+    /// 431 if its head has more than 16 KiB or 100 fields, 501 if it needs what is not
+    /// implemented here.
+    pub fn parse(bytes: &[u8]) -> Result<Option<Request>, Response> {
+        let mut headers = [EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Request::new(&mut headers);
-        let length = match head.parse(bytes) {
-            Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => length,
-            Ok(httparse::Status::Partial) if bytes.len() < MAX_HEAD => {
-                return Ok(None);
+        match head.parse(bytes) {
+            Ok(Status::Complete(length)) if length <= MAX_HEAD => {
+                check(&head).map_err(Response::new)?;
+                Ok(Some(Request {
+                    method: head.method.unwrap_or_default().to_owned(),
+                    path: head.path.unwrap_or_default().to_owned(),
+                }))
             }
-            Ok(_) | Err(httparse::Error::TooManyHeaders) => {
-                return Err(BadRequest::TooLarge);
+            Ok(Status::Partial) if bytes.len() < MAX_HEAD => Ok(None),
+            Ok(_) | Err(Error::TooManyHeaders) => {
+                Err(Response::new("431 Request Header Fields Too Large"))
             }
-            Err(_) => return Err(BadRequest::Malformed),
-        };
-        let method = head.method.and_then(|method| method.parse().ok());
-        let minor = head.version.unwrap_or_default();
-        let request = Request {
-            method: method.ok_or(BadRequest::Malformed)?,
-            path: head.path.unwrap_or_default().to_owned(),
-            version: HTTPVersion(1, minor),
-            keep_alive: keep_alive(head.headers, minor),
-            body: body(head.headers)?,
-        };
-        Ok(Some((request, length)))
-    }
-}
-
-/// HTTP/1.1 keeps the connection unless told to close it; HTTP/1.0 closes it unless told to keep it
-/// (RFC 9112, 9.3).
-fn keep_alive(headers: &[httparse::Header<'_>], minor: u8) -> bool {
-    let says = |option| {
-        tokens(headers, "Connection")
-            .any(|token| token.eq_ignore_ascii_case(option))
-    };
-    if minor == 0 {
-        says(b"keep-alive") && !says(b"close")
-    } else {
-        !says(b"close")
-    }
-}
-
-/// How the body is delimited (RFC 9112, 6.3). A request that says so in two ways is refused: to
-/// guess wrong would be to take a part of one request for another.
-fn body(headers: &[httparse::Header<'_>]) -> Result<Body, BadRequest> {
-    let mut lengths = tokens(headers, "Content-Length").map(|token| {
-        let digits = token.iter().all(u8::is_ascii_digit);
-        let number = std::str::from_utf8(token).ok().filter(|_| digits);
-        number.and_then(|number| number.parse().ok()).ok_or(BadRequest::Malformed)
-    });
-    let length: Option<u64> = lengths.next().transpose()?;
-    if lengths.any(|other| other.ok() != length) {
-        return Err(BadRequest::Malformed);
-    }
-    let chunked = tokens(headers, "Transfer-Encoding").next().is_some();
-    match length {
-        Some(_) if chunked => Err(BadRequest::Malformed),
-        _ if chunked || tokens(headers, "Expect").next().is_some() => {
-            Ok(Body::Unread)
+            Err(_) => Err(Response::new("400 Bad Request")),
         }
-        length => Ok(Body::Length(length.unwrap_or(0))),
     }
 }
 
-/// What stands between the commas of all headers with this name.
-fn tokens<'h>(
-    headers: &'h [httparse::Header<'h>],
-    name: &'h str,
-) -> impl Iterator<Item = &'h [u8]> {
-    let named =
-        headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-    named
-        .flat_map(|header| header.value.split(|&byte| byte == b','))
-        .map(<[u8]>::trim_ascii)
+/// Checks what RFC 9112 requires of a head beyond its syntax. Returns the status of the
+/// response if it must be refused.
+fn check(head: &httparse::Request) -> Result<(), &'static str> {
+    let values = |name: &str| -> Vec<String> {
+        let named =
+            head.headers.iter().filter(|it| it.name.eq_ignore_ascii_case(name));
+        named.map(|it| String::from_utf8_lossy(it.value).to_lowercase()).collect()
+    };
+    // Section 3.2: exactly one Host; HTTP/1.0 did not know it.
+    let hosts = values("Host").len();
+    if hosts > 1 || (hosts == 0 && head.version == Some(1)) {
+        return Err("400 Bad Request");
+    }
+    // Section 6: two lengths, or one that is no number, hide a second request.
+    let (lengths, codings) =
+        (values("Content-Length"), values("Transfer-Encoding"));
+    let is_length = |text: &String| {
+        text.bytes().all(|byte| byte.is_ascii_digit())
+            && text.parse::<u64>().is_ok()
+    };
+    let same = lengths.windows(2).all(|pair| pair[0] == pair[1]);
+    let both = !lengths.is_empty() && !codings.is_empty();
+    if both || !same || !lengths.iter().all(is_length) {
+        return Err("400 Bad Request");
+    }
+    // Section 6.1: a coding that the server does not know. And this is no proxy.
+    let known = codings.is_empty() || codings == ["chunked"];
+    if !known || head.method == Some("CONNECT") {
+        return Err("501 Not Implemented");
+    }
+    Ok(())
+}
+
+impl Response {
+    /// Returns a response whose body is its status.
+    pub fn new(status: &'static str) -> Response {
+        Response { status, text: format!("{status}\n") }
+    }
+
+    /// Prints the response. The body is left out if `head_only`: the client asked with
+    /// `HEAD`.
+    pub(crate) fn print(&self, head_only: bool) -> Vec<u8> {
+        let Response { status, text } = self;
+        let length = text.len();
+        let body = if head_only { "" } else { text };
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
 }

@@ -1,262 +1,285 @@
-//! What to do, and when. Nothing is done here.
-
-mod fill;
-mod words;
+//! Decides when a worker starts and when it must exit. It does nothing itself: the master
+//! tells it what happened, and carries out what it decides. So every decision can be
+//! tested without a process and without waiting.
 
 use std::{
     collections::BTreeMap,
+    mem,
     time::{Duration, Instant},
 };
 
 use ch04_events::Id;
 
-pub use words::{Action, Input};
-
-/// The pause after a worker that ended before it was ever ready; it doubles…
+/// The pause after a worker that exits before it is ready. It doubles with each further
+/// failure…
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// …up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a worker may take to get ready.
+/// How long a worker may take to become ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a worker may drain. Its own limit is 5 s; this is for one that does not keep to it.
-const DRAIN_LIMIT: Duration = Duration::from_millis(5500);
+/// How long a worker may retire. A worker of ours exits by itself after 5 s; this is for a
+/// worker that hangs.
+const RETIRE_LIMIT: Duration = Duration::from_millis(5500);
 
-/// timeout(1) and others send a signal to the process and to its group: that is one request to end.
-const SAME_REQUEST: Duration = Duration::from_millis(5);
+/// How long a worker may run after its channel was closed, before it is sent SIGTERM.
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
 
-/// When everything ends, one that is not ready may become so, and see to those who wait in the
-/// listener. For this long.
-const LATE_START: Duration = Duration::from_secs(1);
+/// A stop request that is repeated so soon is the same request: timeout(1) signals its
+/// child and then the child's process group.
+const SAME_REQUEST: Duration = Duration::from_millis(10);
 
-/// When everything ends, nobody is waited for any longer.
-const STOP_LIMIT: Duration = Duration::from_millis(5800);
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// [`Action::Start`] was carried out.
+    Started(Id),
+    /// The worker has its listener.
+    Ready(Id),
+    /// The worker accepts no more connections: it sent `{"act":"suicide"}`.
+    Retiring(Id),
+    /// The worker exited, or could not be started.
+    Exited(Id),
+    /// The whole server must stop. The second time: at once.
+    Stop,
+}
 
-/// The life of a worker.
+/// What the master must do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start a worker and send it the listener; then report [`Input::Started`].
+    Start,
+    /// Close the channel to the worker.
+    Disconnect(Id),
+    /// Send SIGTERM: the worker answers its open connections and exits.
+    Terminate(Id),
+    /// Send SIGKILL.
+    Kill(Id),
+    /// Tell the user: a worker was never ready, so none starts for this long.
+    Pause(Duration),
+    /// Tell the user: this many workers run, so none starts before another one exits.
+    Full(usize),
+    /// Exit: no worker is left. `forced`: they were killed, at the second [`Input::Stop`].
+    Exit {
+        /// Whether open connections may have been cut off.
+        forced: bool,
+    },
+}
+
+/// The life of a worker, from its start until it exits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// It has no listener yet.
-    Starting { give_up: Instant },
-    /// It serves.
+    Starting { kill_at: Instant },
+    /// It accepts connections.
     Ready,
-    /// It was replaced, and finishes what it has. `since` tells who is the oldest.
-    Draining { since: Instant, kill_at: Instant },
-    /// It was killed. The system will tell.
+    /// The server stops, and the channel to this worker is closed.
+    Disconnected { terminate_at: Instant },
+    /// It accepts no more, and answers its open connections. A replacement may be running.
+    Retiring { kill_at: Instant },
+    /// It was sent SIGKILL.
     Killed,
 }
 
-/// Keeps `want` workers alive.
+/// Keeps `want` workers ready.
 #[derive(Debug)]
 pub struct Supervisor {
     want: usize,
+    /// The workers that have not exited.
     workers: BTreeMap<Id, State>,
-    /// [`Action::Start`]s that were not answered with [`Input::Started`] yet.
-    asked_for: usize,
-    /// The last pause; zero, if the last worker that started got ready.
+    /// A worker failed to start: it exited, retired or was killed before it was ready.
+    start_failed: bool,
+    /// The last pause after a failed start. Zero once a worker is ready.
     pause: Duration,
-    /// Nobody is started before then.
-    retry: Option<Instant>,
-    /// Somebody is missing, and there is room for it then.
-    room_at: Option<Instant>,
-    /// When it was asked to end.
+    /// No worker starts before this time.
+    retry_at: Option<Instant>,
+    /// The user was told that no further worker can start.
+    told_full: bool,
+    /// When the server was asked to stop.
     stopping: Option<Instant>,
+    /// It was asked a second time.
+    forced: bool,
+    /// How a stopping server asks its workers: with a closed channel before SIGTERM?
+    disconnect_first: bool,
 }
 
 impl Supervisor {
-    /// For `want` workers. The first [`step`](Supervisor::step), a [`Input::Tick`], starts them.
+    /// Returns a supervisor of `want` workers, none of which has been started.
     pub fn new(want: usize) -> Supervisor {
         Supervisor {
             want,
             workers: BTreeMap::new(),
-            asked_for: 0,
+            start_failed: false,
             pause: Duration::ZERO,
-            retry: None,
-            room_at: None,
+            retry_at: None,
+            told_full: false,
             stopping: None,
+            forced: false,
+            disconnect_first: false,
         }
     }
 
-    // ANCHOR: step
-    /// Takes in what has happened, and tells what is to be done about it, in this order.
-    pub fn step(&mut self, now: Instant, input: Input) -> Vec<Action> {
-        let mut actions = Vec::new();
+    /// Whether a stopping server closes the channels to its workers, and sends SIGTERM a
+    /// second later. A program that does not handle SIGTERM dies of it at once, in the
+    /// middle of a response.
+    pub fn disconnect_first(self, disconnect_first: bool) -> Supervisor {
+        Supervisor { disconnect_first, ..self }
+    }
+
+    /// Records what happened at `now`. Returns whether that changes anything: an input
+    /// about an unknown worker does not, nor does a second [`Input::Retiring`].
+    pub fn record(&mut self, now: Instant, input: Input) -> bool {
         match input {
-            Input::Started(id) => self.started(now, id),
-            Input::Ready(id) => self.got_ready(now, id, &mut actions),
-            Input::Suicide(id) => self.suicide(now, id, &mut actions),
-            Input::Gone(id) => {
-                let was = self.workers.remove(&id);
-                if matches!(was, Some(State::Starting { .. })) {
-                    self.failed(now, &mut actions);
-                }
+            Input::Started(id) => {
+                let kill_at = now + START_LIMIT;
+                self.workers.insert(id, State::Starting { kill_at }).is_none()
             }
-            Input::Terminate => self.terminate(now, &mut actions),
-            Input::Tick => {}
+            Input::Ready(id) => {
+                let state = self.workers.get_mut(&id);
+                let Some(state @ State::Starting { .. }) = state else {
+                    return false;
+                };
+                *state = State::Ready;
+                (self.pause, self.retry_at) = (Duration::ZERO, None);
+                true
+            }
+            Input::Retiring(id) => {
+                // Only a worker's first message counts, so it is never replaced twice.
+                let state = self.workers.get_mut(&id);
+                let Some(state @ (State::Starting { .. } | State::Ready)) = state
+                else {
+                    return false;
+                };
+                self.start_failed |= *state != State::Ready;
+                *state = State::Retiring { kill_at: now + RETIRE_LIMIT };
+                true
+            }
+            Input::Exited(id) => {
+                let state = self.workers.remove(&id);
+                self.start_failed |= matches!(state, Some(State::Starting { .. }));
+                state.is_some()
+            }
+            Input::Stop => {
+                let since = *self.stopping.get_or_insert(now);
+                self.forced |= since + SAME_REQUEST <= now;
+                since == now || self.forced
+            }
         }
-        if matches!(actions.last(), Some(Action::Exit { .. })) {
-            return actions;
-        }
-        self.enforce_limits(now, &mut actions);
+    }
+
+    /// Decides what to do `now`, in this order. The master must carry out and record every
+    /// [`Action::Start`] before the next call.
+    ///
+    /// `seen`: everything that happened before this time has been recorded. A worker is
+    /// killed only if it is late even so. If the master itself was held up (SIGSTOP, a
+    /// suspended machine), what arrived in the meantime counts before what the clock says.
+    pub fn decide(&mut self, seen: Instant, now: Instant) -> Vec<Action> {
+        let mut actions = self.end_overdue(seen);
         match self.stopping {
-            None => self.fill(now, &mut actions),
-            Some(since) => self.finish(now, since, &mut actions),
+            None => actions.extend(self.start_missing(now)),
+            Some(_) => actions.extend(self.stop_all(now)),
         }
         actions
     }
-    // ANCHOR_END: step
 
-    /// When the next [`Input::Tick`] is due; `None` if nothing will happen by itself.
+    /// When [`decide`](Supervisor::decide) must be called next, even if nothing happens
+    /// before.
     pub fn deadline(&self) -> Option<Instant> {
-        let limits = self.workers.values().filter_map(|state| state.limit());
-        let stop = self.stopping.map(|since| since + STOP_LIMIT);
-        limits.chain(self.retry).chain(self.room_at).chain(stop).min()
+        let retry_at = self.retry_at.filter(|_| self.stopping.is_none());
+        let workers = self.workers.values().filter_map(|state| state.deadline());
+        workers.chain(retry_at).min()
     }
 
-    fn started(&mut self, now: Instant, id: Id) {
-        self.asked_for = self.asked_for.saturating_sub(1);
-        let limit = if self.stopping.is_some() { LATE_START } else { START_LIMIT };
-        self.workers.insert(id, State::Starting { give_up: now + limit });
-    }
-
-    fn got_ready(&mut self, now: Instant, id: Id, actions: &mut Vec<Action>) {
-        let Some(state @ State::Starting { .. }) = self.workers.get_mut(&id) else {
-            return;
-        };
-        self.pause = Duration::ZERO;
-        self.retry = None;
-        *state = State::Ready;
-        if self.stopping.is_some() {
-            *state = State::draining(now);
-            actions.push(Action::Drain(id));
+    /// Starts workers until `want` are starting or ready.
+    fn start_missing(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.retry_at.take_if(|retry_at| *retry_at <= now);
+        // The next worker may fail too, so it waits. Several failures at once are one.
+        if mem::take(&mut self.start_failed) && self.retry_at.is_none() {
+            self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            self.retry_at = Some(now + self.pause);
+            actions.push(Action::Pause(self.pause));
         }
+        if self.retry_at.is_some() {
+            return actions;
+        }
+        // A worker counts until it has exited: crashes and slow clients together must not
+        // fill the process table.
+        let active =
+            |state: &&State| matches!(state, State::Starting { .. } | State::Ready);
+        let active = self.workers.values().filter(active).count();
+        let missing = self.want.saturating_sub(active);
+        let running = self.workers.len();
+        let room = (2 * self.want + 8).saturating_sub(running);
+        self.told_full &= running > self.want;
+        if missing > room && !mem::replace(&mut self.told_full, true) {
+            actions.push(Action::Full(running + room));
+        }
+        actions.extend((0..missing.min(room)).map(|_| Action::Start));
+        actions
     }
 
-    // ANCHOR: suicide
-    /// Only a worker's first word counts, so it is never replaced twice.
-    fn suicide(&mut self, now: Instant, id: Id, actions: &mut Vec<Action>) {
-        match self.workers.get_mut(&id) {
-            Some(state @ State::Ready) => *state = State::draining(now),
-            Some(state @ State::Starting { .. }) => {
-                *state = State::draining(now);
-                self.failed(now, actions);
+    /// Ends the workers that take too long to become ready, or to retire.
+    fn end_overdue(&mut self, seen: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (&id, state) in &mut self.workers {
+            match *state {
+                _ if state.deadline().is_none_or(|deadline| deadline > seen) => {}
+                State::Disconnected { terminate_at } => {
+                    let kill_at = terminate_at + (RETIRE_LIMIT - DISCONNECT_LIMIT);
+                    *state = State::Retiring { kill_at };
+                    actions.push(Action::Terminate(id));
+                }
+                _ => {
+                    self.start_failed |= matches!(state, State::Starting { .. });
+                    *state = State::Killed;
+                    actions.push(Action::Kill(id));
+                }
             }
-            _ => {}
         }
+        actions
     }
 
-    /// A worker has ended before it was ready. The next may do so too, so there is a pause.
-    fn failed(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        // Several that fail together are one failure.
-        if self.stopping.is_some() || self.retry.is_some_and(|retry| now < retry) {
-            return;
-        }
-        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.retry = Some(now + self.pause);
-        let pause = self.pause.as_millis();
-        actions.push(Action::Say(format!(
-            "a worker never got ready: the next one starts in {pause} ms"
-        )));
-    }
-    // ANCHOR_END: suicide
-
-    fn terminate(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if let Some(since) = self.stopping {
-            if now >= since + SAME_REQUEST {
-                self.exit(true, actions);
-            }
-            return;
-        }
-        self.stopping = Some(now);
-        (self.retry, self.room_at) = (None, None);
-        actions.push(Action::CloseListener);
+    /// Asks every worker to retire that does not do so already. At the second request, no
+    /// worker is asked.
+    fn stop_all(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
         for (&id, state) in &mut self.workers {
             match state {
-                // It may be the only one left that can see to those who wait in the listener.
-                State::Starting { give_up } => *give_up = now + LATE_START,
-                State::Ready => {
-                    *state = State::draining(now);
-                    actions.push(Action::Drain(id));
-                }
-                State::Draining { .. } => actions.push(Action::Drain(id)),
                 State::Killed => {}
+                _ if self.forced => {
+                    *state = State::Killed;
+                    actions.push(Action::Kill(id));
+                }
+                State::Starting { .. } | State::Ready if self.disconnect_first => {
+                    let terminate_at = now + DISCONNECT_LIMIT;
+                    *state = State::Disconnected { terminate_at };
+                    actions.push(Action::Disconnect(id));
+                }
+                State::Starting { .. } | State::Ready => {
+                    *state = State::Retiring { kill_at: now + RETIRE_LIMIT };
+                    actions.push(Action::Terminate(id));
+                }
+                State::Disconnected { .. } | State::Retiring { .. } => {}
             }
         }
-    }
-
-    /// Ends this process, once all workers have ended or the time is up.
-    fn finish(&mut self, now: Instant, since: Instant, actions: &mut Vec<Action>) {
-        let ended = self.workers.is_empty() && self.asked_for == 0;
-        if ended || now >= since + STOP_LIMIT {
-            self.exit(false, actions);
+        if self.workers.is_empty() {
+            actions.push(Action::Exit { forced: self.forced });
         }
-    }
-
-    /// Ends this process, and nobody is left behind.
-    fn exit(&mut self, forced: bool, actions: &mut Vec<Action>) {
-        actions.extend(self.living().map(Action::Kill));
-        actions.push(Action::Exit { forced });
-        self.workers.clear();
-    }
-
-    /// Ends workers that take too long to start or to drain.
-    fn enforce_limits(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let overdue =
-            |state: &State| state.limit().is_some_and(|limit| limit <= now);
-        let ids = self
-            .workers
-            .iter()
-            .filter(|(_, state)| overdue(state))
-            .map(|(&id, _)| id);
-        for id in ids.collect::<Vec<_>>() {
-            let starting = matches!(self.workers[&id], State::Starting { .. });
-            if starting && self.stopping.is_some() {
-                self.workers.insert(id, State::draining(now));
-                actions.push(Action::Drain(id));
-                continue;
-            }
-            self.workers.insert(id, State::Killed);
-            actions.push(Action::Kill(id));
-            if starting {
-                self.failed(now, actions);
-            }
-        }
-    }
-
-    /// The workers that have not ended, and are not about to.
-    pub fn living(&self) -> impl Iterator<Item = Id> {
-        self.workers
-            .iter()
-            .filter(|(_, state)| **state != State::Killed)
-            .map(|(&id, _)| id)
-    }
-
-    /// The workers that serve.
-    pub fn ready(&self) -> impl Iterator<Item = Id> {
-        self.workers
-            .iter()
-            .filter(|(_, state)| **state == State::Ready)
-            .map(|(&id, _)| id)
-    }
-
-    /// How many will serve soon.
-    fn starting(&self) -> usize {
-        let starting = |state: &&State| matches!(state, State::Starting { .. });
-        self.workers.values().filter(starting).count() + self.asked_for
+        actions
     }
 }
 
 impl State {
-    fn draining(now: Instant) -> State {
-        State::Draining { since: now, kill_at: now + DRAIN_LIMIT }
-    }
-
-    /// When its time is up.
-    fn limit(self) -> Option<Instant> {
+    /// When the worker is asked more firmly, if it has made no progress.
+    fn deadline(self) -> Option<Instant> {
         match self {
-            State::Starting { give_up } => Some(give_up),
-            State::Draining { kill_at, .. } => Some(kill_at),
+            State::Starting { kill_at } | State::Retiring { kill_at } => {
+                Some(kill_at)
+            }
+            State::Disconnected { terminate_at } => Some(terminate_at),
             State::Ready | State::Killed => None,
         }
     }

@@ -1,81 +1,77 @@
-//! The worker's one loop: it alone accepts and it alone decides to drain, so these two can never
-//! race.
-
-mod drain;
-mod hear;
+//! A worker: one thread, one loop. Only this loop accepts, and only this loop decides to
+//! retire: so a connection is never accepted by a worker that is about to exit.
 
 use std::{
     io::{self, ErrorKind},
     net::TcpListener,
     os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use ch02_balance::poll_until;
-use ch03_handles::HandleChannel;
+use ch02_balance::{Received, poll_tokens};
+use ch03_handles::{Handle, HandleChannel};
 use ch04_events::SignalPipe;
-use cli::{ACCEPT_PAUSE, complain, reason};
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, poll},
-};
-use tiny_http::{Response, ResponseBox, StatusCode};
+use cli::{ACCEPT_PAUSE, LogLimit, complain, reason};
+use nix::poll::{PollFd, PollFlags};
+use serde_json::json;
 
-use crate::{
-    Body, Request,
-    answer::print,
-    connection::{Connection, Step},
-};
-use drain::{Drain, Why};
+use crate::{Request, Response, connection::Connection};
 
-/// The most connections at once. Others wait in the listener, where another worker may take them.
+/// The most connections at once. Further clients wait in the backlog, where another worker
+/// may accept them.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// Answers to one client in a row. One that sends without pause must not keep the others waiting.
-const IN_A_ROW: usize = 16;
+/// How long a worker may drain after a panic or SIGTERM.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
-// ANCHOR: handler
-/// What a worker's program does with requests.
+/// How long a worker may drain when its channel is closed.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(1);
+
+/// The program that a worker runs for each request.
 ///
-/// If either function panics, the worker drains and exits with 1. The request on which
-/// [`handle`](Handler::handle) panics is answered with 500.
+/// If a method panics, the worker retires and exits with 1. A request on which
+/// [`handle`](Handler::handle) panics gets the response 500.
 pub trait Handler {
-    /// Makes the answer to `request`.
-    fn handle(&mut self, request: &Request) -> ResponseBox;
+    /// Makes the response to `request`. It blocks the whole worker while it runs.
+    fn handle(&mut self, request: &Request) -> Response;
 
-    /// An answer has been written: the kernel has its last byte. The client may not have it yet.
+    /// Called after a response was written: the kernel has it, the client may not.
     fn answered(&mut self) {}
 }
-// ANCHOR_END: handler
 
 /// A worker of chapter 5.
 pub struct Worker<H> {
     handler: H,
     signals: SignalPipe,
-    /// `None`: the parent is gone.
+    /// `None`: it is closed.
     channel: Option<HandleChannel>,
-    /// `None`: it has not come yet, or was closed.
+    /// `None`: the listener has not arrived yet, or the worker retires.
     listener: Option<TcpListener>,
-    /// accept(2) has failed: not before then again.
-    accept_from: Option<Instant>,
+    /// accept(2) failed: the listener is left alone until then.
+    accept_at: Option<Instant>,
+    accept_errors: LogLimit,
     connections: Vec<Connection>,
-    /// The parent gives connections that come back from one worker to another.
-    parent_adopts: bool,
-    /// All workers end: nobody else will take those who wait in the backlog.
-    all_end: bool,
     drain: Option<Drain>,
 }
 
-/// What poll(2) has found.
-struct Found {
-    /// For each connection, whether it can go on.
-    connections: Vec<bool>,
-    listener: bool,
+/// A worker that retires exits when its connections are closed, but not later than `until`.
+struct Drain {
+    until: Instant,
+    exit_code: u8,
+}
+
+/// What poll(2) found ready.
+#[derive(Clone, Copy)]
+enum Token {
+    Signals,
+    Channel,
+    Connection(usize),
+    Listener,
 }
 
 impl<H: Handler> Worker<H> {
-    /// A worker that gets its listener through `channel`, and SIGTERM through `signals`.
+    /// A worker that receives its listener through `channel` and SIGTERM through `signals`.
     pub fn new(
         handler: H,
         channel: HandleChannel,
@@ -86,197 +82,176 @@ impl<H: Handler> Worker<H> {
             signals,
             channel: Some(channel),
             listener: None,
-            accept_from: None,
+            accept_at: None,
+            accept_errors: LogLimit::new(),
             connections: Vec::new(),
-            parent_adopts: false,
-            all_end: false,
             drain: None,
         }
     }
 
-    // ANCHOR: run
-    /// Serves until it is drained. Returns the exit code: 1 after a panic, else 0.
+    /// Serves until the worker has retired. Returns the exit code: 1 after a panic,
+    /// otherwise 0.
     ///
     /// # Errors
     /// Those of poll(2); none is expected.
     pub fn run(mut self) -> io::Result<u8> {
         loop {
-            let found = self.wait()?;
-            self.hear_parent();
-            self.hear_signals();
-            self.serve(&found.connections);
-            if found.listener && self.accepts() {
-                self.accept_some();
+            // Before poll(2): if this process was stopped meanwhile (SIGSTOP), what has
+            // arrived counts before what the clock says.
+            let now = Instant::now();
+            for token in self.poll(now)? {
+                match token {
+                    Token::Signals => self.on_signal(),
+                    Token::Channel => self.on_channel(),
+                    Token::Connection(index) => self.serve(index),
+                    Token::Listener => self.accept(),
+                }
             }
-            self.go_on_draining();
-            if let Some(code) = self.is_drained() {
-                return Ok(code);
+            self.connections.retain(|connection| !connection.is_closed(now));
+            if let Some(Drain { until, exit_code }) = self.drain {
+                if self.connections.is_empty() || until <= now {
+                    return Ok(exit_code);
+                }
             }
         }
     }
-    // ANCHOR_END: run
 
-    // ANCHOR: wait
-    /// Waits until there is something to do.
-    fn wait(&mut self) -> io::Result<Found> {
-        let mut polled: Vec<PollFd> = self
-            .connections
-            .iter()
-            .map(|it| PollFd::new(it.as_fd(), it.interest()))
-            .collect();
-        polled.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
+    /// Blocks until something is ready or a deadline passes. The listener is the last
+    /// token: when its turn comes, the worker may have begun to retire.
+    fn poll(&mut self, now: Instant) -> io::Result<Vec<Token>> {
+        self.accept_at.take_if(|at| *at <= now);
+        let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
+        let mut polled = vec![(Token::Signals, signals)];
         if let Some(channel) = &self.channel {
-            polled.push(PollFd::new(channel.as_fd(), channel.interest()));
+            let fd = PollFd::new(channel.as_fd(), channel.interest());
+            polled.push((Token::Channel, fd));
         }
-        self.accept_from.take_if(|from| *from <= Instant::now());
-        let listens = self.accepts() && self.accept_from.is_none();
-        if let Some(listener) = self.listener.as_ref().filter(|_| listens) {
-            polled.push(PollFd::new(listener.as_fd(), PollFlags::POLLIN));
+        for (index, connection) in self.connections.iter().enumerate() {
+            let fd = PollFd::new(connection.as_fd(), connection.interest());
+            polled.push((Token::Connection(index), fd));
         }
-        let at_once = self.connections.iter().any(|it| it.more);
-        let until =
-            if at_once { Some(Instant::now()) } else { self.next_deadline() };
-        match poll(&mut polled, poll_until(until)) {
-            // A signal: the pipe tells which, at the next turn.
-            Err(Errno::EINTR) => {}
-            result => drop(result?),
+        let room =
+            self.connections.len() < MAX_CONNECTIONS && self.accept_at.is_none();
+        if let Some(listener) = self.listener.as_ref().filter(|_| room) {
+            let fd = PollFd::new(listener.as_fd(), PollFlags::POLLIN);
+            polled.push((Token::Listener, fd));
         }
-        let ready: Vec<bool> =
-            polled.iter().map(|it| it.any().unwrap_or(true)).collect();
-        let listener =
-            listens && self.listener.is_some() && ready.last() == Some(&true);
-        Ok(Found {
-            connections: ready[..self.connections.len()].to_vec(),
-            listener,
+        poll_tokens(polled, self.deadline())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let connections = self.connections.iter().map(Connection::deadline);
+        let drain = self.drain.as_ref().map(|drain| drain.until);
+        connections.chain(self.accept_at).chain(drain).min()
+    }
+
+    /// SIGTERM: the master, or a user, asks this worker to retire.
+    fn on_signal(&mut self) {
+        if !self.signals.take().is_empty() {
+            self.retire(DRAIN_LIMIT, 0);
+        }
+    }
+
+    /// Receives the listener, and notices when the master is gone.
+    fn on_channel(&mut self) {
+        let Some(channel) = &mut self.channel else { return };
+        for received in channel.receive() {
+            match received {
+                Received::Handle(_, Handle::TcpListener(listener)) => {
+                    self.start_accepting(listener);
+                }
+                Received::Ignored(why) => complain(why),
+                Received::Closed(error) => {
+                    if let Some(error) = error {
+                        complain(error);
+                    }
+                    self.channel = None;
+                    return self.retire(ORPHAN_LIMIT, 0);
+                }
+                Received::Message(_)
+                | Received::Handle(..)
+                | Received::Acked
+                | Received::Returned(..) => {}
+            }
+        }
+    }
+
+    fn start_accepting(&mut self, listener: TcpListener) {
+        // poll(2) wakes every worker for a connection, and one of them gets it. The others
+        // must not block in accept(2).
+        match listener.set_nonblocking(true) {
+            Ok(()) if self.drain.is_none() => self.listener = Some(listener),
+            Ok(()) => {}
+            Err(error) => {
+                complain(format_args!(
+                    "cannot use the listener: {}",
+                    reason(&error)
+                ));
+            }
+        }
+    }
+
+    /// Accepts one connection. The next one may go to a worker that has less to do.
+    fn accept(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        match listener.accept().and_then(|(stream, _)| Connection::new(stream)) {
+            Ok(connection) => {
+                self.connections.push(connection);
+                // Often the request is there already.
+                self.serve(self.connections.len() - 1);
+            }
+            // Another worker was faster, or the client is gone (accept(2)).
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            // No descriptor is free. The connection stays in the backlog: without a pause,
+            // poll(2) would report it at once, again and again.
+            Err(error) => {
+                let now = Instant::now();
+                let why = format!("cannot accept a connection: {}", reason(&error));
+                self.accept_errors.complain(now, why);
+                self.accept_at = Some(now + ACCEPT_PAUSE);
+            }
+        }
+    }
+
+    /// Continues with a connection, as far as that is possible without blocking.
+    fn serve(&mut self, index: usize) {
+        if let Some(request) = self.connections[index].read_request() {
+            let response = self.handle(&request);
+            self.connections[index].respond(&response, request.method == "HEAD");
+        }
+        if self.connections[index].write_response() {
+            let answered = AssertUnwindSafe(|| self.handler.answered());
+            if catch_unwind(answered).is_err() {
+                self.retire(DRAIN_LIMIT, 1);
+            }
+        }
+        self.connections[index].discard_input();
+    }
+
+    /// Calls the handler. A panic leaves it in an unknown state, so the worker retires;
+    /// until then the handler answers the open connections.
+    fn handle(&mut self, request: &Request) -> Response {
+        let handle = AssertUnwindSafe(|| self.handler.handle(request));
+        catch_unwind(handle).unwrap_or_else(|_| {
+            self.retire(DRAIN_LIMIT, 1);
+            Response::new("500 Internal Server Error")
         })
     }
-    // ANCHOR_END: wait
 
-    fn next_deadline(&self) -> Option<Instant> {
-        let connections = self.connections.iter().map(|it| it.deadline);
-        connections
-            .chain(self.accept_from)
-            .chain(self.drain.as_ref().map(|it| it.until))
-            .min()
-    }
-
-    fn accepts(&self) -> bool {
-        self.drain.is_none() && self.connections.len() < MAX_CONNECTIONS
-    }
-
-    // ANCHOR: accept
-    /// Accepts one connection, so that the next can go to a worker that is idle; or several, if there
-    /// are so many here that each turn of the loop costs more than the connection. Often the request
-    /// is here already.
-    fn accept_some(&mut self) {
-        for _ in 0..1 + self.connections.len() / 64 {
-            let Some(mut connection) = self.accept() else { return };
-            if self.go_on(&mut connection) {
-                self.connections.push(connection);
-            }
-            if !self.accepts() {
-                return;
-            }
+    /// Stops accepting, and asks the master for a replacement. The first reason sets the
+    /// exit code; a later one can only bring the deadline closer.
+    fn retire(&mut self, limit: Duration, exit_code: u8) {
+        let until = Instant::now() + limit;
+        if let Some(drain) = &mut self.drain {
+            drain.until = drain.until.min(until);
+            return;
         }
-    }
-
-    /// `None`, where nobody waits.
-    fn accept(&mut self) -> Option<Connection> {
-        loop {
-            match self
-                .listener
-                .as_ref()?
-                .accept()
-                .and_then(|(stream, _)| Connection::new(stream))
-            {
-                Ok(connection) => return Some(connection),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-                // This client is gone again (accept(2)). The next one may be there.
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    complain(format_args!(
-                        "cannot accept a connection: {}",
-                        reason(&error)
-                    ));
-                    self.accept_from = Some(Instant::now() + ACCEPT_PAUSE);
-                    return None;
-                }
-            }
+        self.drain = Some(Drain { until, exit_code });
+        self.listener = None;
+        if let Some(channel) = &mut self.channel {
+            // If it cannot be sent, the master replaces this worker when it exits.
+            let _ = channel.send(&json!({"act": "suicide"}));
         }
-    }
-    // ANCHOR_END: accept
-
-    /// Goes on with the connections that are `ready`, and those whose time is up.
-    fn serve(&mut self, ready: &[bool]) {
-        let now = Instant::now();
-        // From the end: to take one out moves only those that were seen already.
-        for index in (0..ready.len()).rev() {
-            let connection = &self.connections[index];
-            let ready = ready[index] || connection.more;
-            if !ready && now < connection.deadline {
-                continue;
-            }
-            let mut connection = self.connections.swap_remove(index);
-            connection.more = false;
-            let open = if ready {
-                self.go_on(&mut connection)
-            } else {
-                connection.time_is_up()
-            };
-            if open {
-                self.connections.push(connection);
-            }
-        }
-    }
-
-    // ANCHOR: go_on
-    /// Goes on with one connection, as far as that is possible without waiting. False if it is
-    /// closed.
-    fn go_on(&mut self, connection: &mut Connection) -> bool {
-        for _ in 0..2 * IN_A_ROW {
-            match connection.step() {
-                Step::Answer(request) => self.answer(connection, &request),
-                Step::Answered => {
-                    if catch_unwind(AssertUnwindSafe(|| self.handler.answered()))
-                        .is_err()
-                    {
-                        self.start_draining(Why::Panicked);
-                    }
-                }
-                Step::Wait => return true,
-                Step::Closed => return false,
-            }
-        }
-        connection.more = true;
-        true
-    }
-    // ANCHOR_END: go_on
-
-    // ANCHOR: answer
-    fn answer(&mut self, connection: &mut Connection, request: &Request) {
-        let handled =
-            catch_unwind(AssertUnwindSafe(|| self.handler.handle(request)));
-        let response = handled.unwrap_or_else(|_| self.panicked());
-        // A draining worker closes its connections, but first answers what their clients have sent.
-        let rid = self.drain.is_some() && !connection.has_sent_more();
-        let last = rid || !request.keep_alive || request.body == Body::Unread;
-        // The response may read its text from anywhere, and panic there.
-        let printed =
-            catch_unwind(AssertUnwindSafe(|| print(request, response, last)));
-        match printed.unwrap_or_else(|_| print(request, self.panicked(), last)) {
-            Ok(bytes) => connection.answer(bytes, last),
-            Err(error) => {
-                complain(format_args!("cannot make an answer: {}", reason(&error)));
-                connection.answer(Vec::new(), true);
-            }
-        }
-    }
-    // ANCHOR_END: answer
-
-    /// The program has failed. This is the answer to the request that it failed on.
-    fn panicked(&mut self) -> ResponseBox {
-        self.start_draining(Why::Panicked);
-        let text = "500 Internal Server Error\n";
-        Response::from_string(text).with_status_code(StatusCode(500)).boxed()
     }
 }

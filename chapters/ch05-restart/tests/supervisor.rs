@@ -1,237 +1,294 @@
-//! Every policy of the supervisor as plain functions: no process, and a clock that the test moves.
+//! Every policy of the supervisor as plain functions: no process, and a clock that the test
+//! moves.
 
 mod common;
 
+use std::time::Duration;
+
 use ch04_events::Id;
 use ch05_restart::{Action, Input};
-use common::policy::{Policy, deeds, starts};
+use common::policy::{Policy, starts};
 
-#[test]
-fn nothing_happens_before_the_first_step_and_then_all_are_started_at_once() {
-    let mut policy = Policy::new(3);
-    assert_eq!(policy.supervisor.deadline(), None, "nothing happens by itself");
-    assert_eq!(policy.tick(), [Action::Start, Action::Start, Action::Start]);
-    assert_eq!(policy.tick(), [], "they were asked for: not again");
+const EXIT: Action = Action::Exit { forced: false };
+
+fn pause(milliseconds: u64) -> Action {
+    Action::Pause(Duration::from_millis(milliseconds))
 }
 
 #[test]
-fn a_full_house_has_nothing_to_wait_for() {
+fn at_first_all_workers_are_started_at_once() {
+    let mut policy = Policy::new(3);
+    assert_eq!(policy.supervisor.deadline(), None, "nothing happens by itself");
+    assert_eq!(policy.decide(), [Action::Start; 3]);
+}
+
+#[test]
+fn when_all_are_ready_there_is_no_deadline() {
     let mut policy = Policy::ready(3);
-    assert_eq!(
-        policy.supervisor.deadline(),
-        None,
-        "all are ready: no time-out, no wake-up"
-    );
+    assert_eq!(policy.supervisor.deadline(), None, "no time-out, no wake-up");
     assert_eq!(policy.after(3_600_000), []);
 }
 
-// ANCHOR: suicide_test
 #[test]
-fn a_suicide_is_replaced_at_once_and_only_once() {
+fn a_worker_that_retires_is_replaced_at_once_and_only_once() {
     let mut policy = Policy::ready(2);
-    assert_eq!(
-        policy.step(Input::Suicide(Id(0))),
-        [Action::Start],
-        "before the old one has ended"
-    );
-    assert_eq!(policy.step(Input::Suicide(Id(0))), [], "said twice");
+    let retiring = Input::Retiring(Id(0));
+    assert_eq!(policy.tell(retiring), [Action::Start], "before it has exited");
     policy.start_ready();
-    assert_eq!(
-        policy.step(Input::Suicide(Id(0))),
-        [],
-        "said once more, after its replacement"
-    );
-    assert_eq!(
-        policy.step(Input::Gone(Id(0))),
-        [],
-        "it was replaced when it said so"
-    );
-    assert_eq!(policy.step(Input::Gone(Id(0))), [], "and is unknown by now");
+    assert!(!policy.supervisor.record(policy.now, retiring), "the second message");
+    assert_eq!(policy.decide(), []);
+    assert_eq!(policy.tell(Input::Exited(Id(0))), [], "it was replaced before");
+    assert_eq!(policy.tell(Input::Exited(Id(0))), [], "and is unknown now");
     assert_eq!(policy.supervisor.deadline(), None);
 }
-// ANCHOR_END: suicide_test
 
 #[test]
-fn a_sudden_death_is_replaced_at_once_and_only_once() {
+fn a_worker_that_is_killed_is_replaced_at_once_and_only_once() {
     let mut policy = Policy::ready(2);
-    assert_eq!(policy.step(Input::Gone(Id(1))), [Action::Start]);
-    assert_eq!(policy.step(Input::Gone(Id(1))), [], "a number is never used again");
-    assert_eq!(policy.step(Input::Suicide(Id(1))), [], "words of the dead");
-    assert_eq!(policy.step(Input::Ready(Id(1))), []);
+    assert_eq!(policy.tell(Input::Exited(Id(1))), [Action::Start]);
+    policy.start_ready();
+    assert_eq!(policy.tell(Input::Exited(Id(1))), [], "an Id is never used again");
+    assert_eq!(policy.tell(Input::Retiring(Id(1))), []);
+    assert_eq!(policy.tell(Input::Ready(Id(1))), []);
 }
 
 #[test]
-fn all_that_die_at_once_are_replaced_at_once() {
+fn workers_that_die_together_are_replaced_together() {
     let mut policy = Policy::ready(4);
-    let started: usize =
-        (0..4).map(|id| starts(&policy.step(Input::Gone(Id(id))))).sum();
-    assert_eq!(started, 4);
+    for id in 0..4 {
+        policy.supervisor.record(policy.now, Input::Exited(Id(id)));
+    }
+    assert_eq!(policy.decide(), [Action::Start; 4]);
     for _ in 0..4 {
         policy.start_ready();
     }
     assert_eq!(policy.supervisor.deadline(), None);
 }
 
-// ANCHOR: pauses_test
 #[test]
 fn pauses_double_from_100_ms_to_5_s_and_stay_there() {
     let mut policy = Policy::new(1);
-    assert_eq!(policy.tick(), [Action::Start]);
-    for pause in [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000] {
+    assert_eq!(policy.decide(), [Action::Start]);
+    for milliseconds in [100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000] {
         let id = policy.started();
-        let actions = policy.step(Input::Gone(id));
-        assert_eq!(deeds(actions.clone()), [], "no start before the pause is over");
-        let said = format!("{actions:?}");
-        assert!(
-            said.contains(&format!("{pause} ms")),
-            "the user is told of {pause} ms: {said}"
-        );
-        assert_eq!(policy.next_in(), Some(pause), "the pause is the next deadline");
-        assert_eq!(policy.after(pause as u64 - 1), [], "1 ms too early");
-        assert_eq!(policy.after(1), [Action::Start], "after {pause} ms");
+        assert_eq!(policy.tell(Input::Exited(id)), [pause(milliseconds)]);
+        assert_eq!(policy.next_in(), Some(u128::from(milliseconds)));
+        assert_eq!(policy.after(milliseconds - 1), [], "1 ms too early");
+        assert_eq!(policy.after(1), [Action::Start], "after {milliseconds} ms");
     }
 }
-// ANCHOR_END: pauses_test
 
 #[test]
 fn a_worker_that_gets_ready_ends_the_pauses() {
     let mut policy = Policy::new(1);
-    policy.tick();
-    for pause in [100, 200] {
+    policy.decide();
+    for milliseconds in [100, 200] {
         let id = policy.started();
-        policy.step(Input::Gone(id));
-        assert_eq!(policy.after(pause), [Action::Start]);
+        policy.tell(Input::Exited(id));
+        assert_eq!(policy.after(milliseconds), [Action::Start]);
     }
     let id = policy.start_ready();
-    assert_eq!(
-        policy.step(Input::Gone(id)),
-        [Action::Start],
-        "it was ready: no pause at all"
-    );
+    assert_eq!(policy.tell(Input::Exited(id)), [Action::Start], "no pause at all");
     let id = policy.started();
-    policy.step(Input::Gone(id));
-    assert_eq!(
-        policy.next_in(),
-        Some(100),
-        "and the next failure begins with 100 ms again"
-    );
+    assert_eq!(policy.tell(Input::Exited(id)), [pause(100)], "100 ms again");
 }
 
 #[test]
 fn several_that_fail_together_are_one_failure() {
     let mut policy = Policy::new(8);
-    assert_eq!(starts(&policy.tick()), 8);
+    assert_eq!(starts(&policy.decide()), 8);
     let ids: Vec<Id> = (0..8).map(|_| policy.started()).collect();
-    let said: usize =
-        ids.iter().map(|&id| policy.step(Input::Gone(id)).len()).sum();
-    assert_eq!(said, 1, "told once");
-    assert_eq!(policy.next_in(), Some(100), "and one pause, not eight doublings");
+    let actions: Vec<_> =
+        ids.iter().flat_map(|&id| policy.tell(Input::Exited(id))).collect();
+    assert_eq!(actions, [pause(100)], "one pause, not eight doublings");
     assert_eq!(starts(&policy.after(100)), 8);
 }
 
 #[test]
 fn a_pause_also_holds_for_the_others() {
     let mut policy = Policy::ready(2);
-    policy.step(Input::Gone(Id(0)));
+    policy.tell(Input::Exited(Id(0)));
     let failing = policy.started();
-    assert_eq!(deeds(policy.step(Input::Gone(failing))), []);
-    assert_eq!(
-        policy.step(Input::Gone(Id(1))),
-        [],
-        "it was ready, but the pause is on"
-    );
+    assert_eq!(policy.tell(Input::Exited(failing)), [pause(100)]);
+    assert_eq!(policy.tell(Input::Exited(Id(1))), [], "it was ready before");
     assert_eq!(starts(&policy.after(100)), 2, "both, after the pause");
 }
 
 #[test]
-fn a_suicide_before_ready_is_a_failure_and_is_counted_once() {
+fn to_retire_before_being_ready_is_a_failure_and_counts_once() {
     let mut policy = Policy::new(1);
-    policy.tick();
+    policy.decide();
     let id = policy.started();
-    assert_eq!(
-        deeds(policy.step(Input::Suicide(id))),
-        [],
-        "no replacement without a pause"
-    );
-    assert_eq!(policy.next_in(), Some(100));
-    assert_eq!(policy.step(Input::Ready(id)), [], "too late");
+    assert_eq!(policy.tell(Input::Retiring(id)), [pause(100)]);
+    assert_eq!(policy.tell(Input::Ready(id)), [], "too late");
     assert_eq!(policy.after(100), [Action::Start]);
-    assert_eq!(policy.step(Input::Gone(id)), [], "its end is no second failure");
     policy.start_ready();
+    assert_eq!(policy.tell(Input::Exited(id)), [], "its exit is no second failure");
     assert_eq!(policy.supervisor.deadline(), None);
 }
 
 #[test]
-fn one_that_does_not_get_ready_in_30_s_is_killed() {
+fn a_worker_that_is_not_ready_in_30_s_is_killed() {
     let mut policy = Policy::new(1);
-    policy.tick();
+    policy.decide();
     let id = policy.started();
     assert_eq!(policy.next_in(), Some(30_000));
     assert_eq!(policy.after(29_999), []);
-    assert_eq!(deeds(policy.after(1)), [Action::Kill(id)]);
-    assert_eq!(policy.step(Input::Ready(id)), [], "too late");
-    assert_eq!(
-        policy.after(100),
-        [Action::Start],
-        "that was a failure, so there is a pause"
-    );
-    assert_eq!(policy.step(Input::Gone(id)), [], "and it was counted");
+    assert_eq!(policy.after(1), [Action::Kill(id), pause(100)]);
+    assert_eq!(policy.tell(Input::Ready(id)), [], "too late");
+    assert_eq!(policy.after(100), [Action::Start]);
+    policy.start_ready();
+    assert_eq!(policy.tell(Input::Exited(id)), [], "it was counted already");
 }
 
 #[test]
-fn one_that_drains_for_more_than_5_5_s_is_killed_once() {
+fn a_worker_that_retires_for_more_than_5_5_s_is_killed_once() {
     let mut policy = Policy::ready(1);
-    policy.step(Input::Suicide(Id(0)));
+    policy.tell(Input::Retiring(Id(0)));
     policy.start_ready();
     assert_eq!(policy.next_in(), Some(5_500));
     assert_eq!(policy.after(5_499), []);
     assert_eq!(policy.after(1), [Action::Kill(Id(0))]);
     assert_eq!(policy.after(60_000), [], "not again");
-    assert_eq!(policy.step(Input::Gone(Id(0))), []);
+    assert_eq!(policy.tell(Input::Exited(Id(0))), []);
 }
 
+/// The master itself was stopped for a while (SIGSTOP), and then reads what arrived.
 #[test]
-fn where_2n_plus_8_live_the_oldest_that_drains_makes_room_after_a_second() {
+fn what_arrived_counts_before_what_the_clock_says() {
     let mut policy = Policy::ready(2);
-    let mut serving = vec![Id(0), Id(1)];
-    for _ in 0..10 {
-        let oldest = serving.remove(0);
-        assert_eq!(
-            policy.step(Input::Suicide(oldest)),
-            [Action::Start],
-            "10 may drain, beside 2"
-        );
-        serving.push(policy.start_ready());
-        policy.after(10);
+    policy.tell(Input::Retiring(Id(0)));
+    let starting = policy.started();
+    let seen = policy.now;
+    policy.now += Duration::from_secs(60);
+    for input in [Input::Ready(starting), Input::Exited(Id(0))] {
+        policy.supervisor.record(policy.now, input);
     }
-    let next = serving.remove(0);
-    assert_eq!(
-        policy.step(Input::Suicide(next)),
-        [],
-        "there is no room for another"
-    );
-    assert_eq!(
-        policy.next_in(),
-        Some(900),
-        "until the oldest has drained for a second"
-    );
-    assert_eq!(policy.after(899), []);
-    assert_eq!(policy.after(1), [Action::Kill(Id(0)), Action::Start]);
-    policy.start_ready();
-    let next = serving.remove(0);
-    assert_eq!(policy.step(Input::Suicide(next)), []);
-    assert_eq!(
-        policy.step(Input::Gone(Id(5))),
-        [Action::Start],
-        "or until one has ended"
-    );
+    assert_eq!(policy.supervisor.decide(seen, policy.now), []);
+    assert_eq!(policy.after(60_000), [], "nor later");
+
+    // A deadline that is set after a long sleep is not in the past.
+    let seen = policy.now;
+    policy.now += Duration::from_secs(3600);
+    policy.supervisor.record(policy.now, Input::Stop);
+    let actions = policy.supervisor.decide(seen, policy.now);
+    assert_eq!(actions, [Id(1), starting].map(Action::Terminate));
+    assert_eq!(policy.next_in(), Some(5_500));
 }
 
 #[test]
-fn what_is_unknown_changes_nothing() {
+fn where_2n_plus_8_run_no_other_starts_before_one_exits_and_that_is_told_once() {
+    let mut policy = Policy::ready(2);
+    let mut ready = vec![Id(0), Id(1)];
+    for _ in 0..10 {
+        let oldest = ready.remove(0);
+        assert_eq!(policy.tell(Input::Retiring(oldest)), [Action::Start]);
+        ready.push(policy.start_ready());
+    }
+    let next = ready.remove(0);
+    assert_eq!(policy.tell(Input::Retiring(next)), [Action::Full(12)]);
+    assert_eq!(policy.after(100), [], "told once");
+    assert_eq!(
+        policy.tell(Input::Exited(Id(5))),
+        [Action::Start],
+        "one has exited"
+    );
+    ready.push(policy.start_ready());
+    let next = ready.remove(0);
+    assert_eq!(policy.tell(Input::Retiring(next)), [], "not told again");
+    // When only 2 are left, it is over. If it happens again, it is told again.
+    policy.after(5_500);
+    for id in (0..=11).filter(|&id| id != 5) {
+        policy.supervisor.record(policy.now, Input::Exited(Id(id)));
+    }
+    assert_eq!(starts(&policy.decide()), 1);
+    policy.start_ready();
+    assert_eq!(policy.decide(), []);
+}
+
+#[test]
+fn an_input_about_an_unknown_worker_changes_nothing() {
     let mut policy = Policy::ready(1);
-    for input in [Input::Ready(Id(9)), Input::Suicide(Id(9)), Input::Gone(Id(9))] {
-        assert_eq!(policy.step(input), [], "{input:?}");
+    for about in [Input::Ready, Input::Retiring, Input::Exited] {
+        let input = about(Id(9));
+        assert!(!policy.supervisor.record(policy.now, input), "{input:?}");
+        assert_eq!(policy.decide(), [], "{input:?}");
         assert_eq!(policy.supervisor.deadline(), None, "{input:?}");
     }
+}
+
+#[test]
+fn a_stop_asks_all_and_ends_with_the_last_worker() {
+    let mut policy = Policy::ready(3);
+    assert_eq!(
+        policy.tell(Input::Stop),
+        [0, 1, 2].map(|id| Action::Terminate(Id(id)))
+    );
+    for id in 0..2 {
+        assert_eq!(policy.tell(Input::Retiring(Id(id))), [], "no replacement now");
+        assert_eq!(policy.tell(Input::Exited(Id(id))), []);
+    }
+    assert_eq!(policy.tell(Input::Exited(Id(2))), [EXIT], "with the last worker");
+}
+
+#[test]
+fn without_workers_a_stop_ends_at_once() {
+    let mut policy = Policy::ready(1);
+    policy.tell(Input::Exited(Id(0)));
+    let failing = policy.started();
+    policy.tell(Input::Exited(failing));
+    assert_eq!(policy.tell(Input::Stop), [EXIT], "in a pause");
+}
+
+#[test]
+fn a_stop_leaves_a_retiring_worker_alone_but_gives_it_no_more_time() {
+    let mut policy = Policy::ready(1);
+    policy.tell(Input::Retiring(Id(0)));
+    policy.start_ready();
+    policy.after(3_000);
+    assert_eq!(policy.tell(Input::Stop), [Action::Terminate(Id(1))]);
+    assert_eq!(
+        policy.after(2_500),
+        [Action::Kill(Id(0))],
+        "5.5 s after it retired"
+    );
+    assert_eq!(policy.after(3_000), [Action::Kill(Id(1))], "5.5 s after the stop");
+    assert_eq!(policy.tell(Input::Exited(Id(0))), []);
+    assert_eq!(policy.tell(Input::Exited(Id(1))), [EXIT]);
+}
+
+/// Another program may die of SIGTERM at once, so its channel is closed first.
+#[test]
+fn other_programs_get_sigterm_a_second_after_their_channel_was_closed() {
+    let mut policy = Policy::ready(2);
+    policy.supervisor = policy.supervisor.disconnect_first(true);
+    let [a, b] = [Id(0), Id(1)];
+    assert_eq!(policy.tell(Input::Stop), [a, b].map(Action::Disconnect));
+    assert_eq!(policy.after(500), []);
+    assert_eq!(policy.tell(Input::Exited(a)), []);
+    assert_eq!(policy.after(499), []);
+    assert_eq!(policy.after(1), [Action::Terminate(b)], "after a second");
+    assert_eq!(policy.after(4_499), []);
+    assert_eq!(policy.after(1), [Action::Kill(b)], "5.5 s after the stop");
+    assert_eq!(policy.tell(Input::Exited(b)), [EXIT]);
+}
+
+#[test]
+fn a_second_stop_kills_all() {
+    let mut policy = Policy::ready(2);
+    policy.tell(Input::Retiring(Id(0)));
+    policy.start_ready();
+    policy.tell(Input::Stop);
+    assert_eq!(policy.after(4), []);
+    assert_eq!(
+        policy.tell(Input::Stop),
+        [],
+        "timeout(1) sends the same signal twice"
+    );
+    policy.after(6);
+    assert_eq!(policy.tell(Input::Stop), [0, 1, 2].map(|id| Action::Kill(Id(id))));
+    for id in 0..2 {
+        assert_eq!(policy.tell(Input::Exited(Id(id))), []);
+    }
+    assert_eq!(policy.tell(Input::Exited(Id(2))), [Action::Exit { forced: true }]);
 }

@@ -1,4 +1,5 @@
-//! What the tests of this chapter share: a server, its workers as its log tells of them, a load.
+//! What the tests of this chapter share: a server, its workers as its log tells of them, a
+//! load.
 
 #![allow(dead_code)] // Each test program uses its part of this.
 
@@ -19,16 +20,25 @@ use testkit::{Process, Program, Running, Signal, eventually, fds};
 /// For what should happen soon. It is long because the machine may be busy.
 pub const SOON: Duration = Duration::from_secs(15);
 
-/// A whole request that says nothing of closing.
+/// What every promise in seconds gets on top: the machine may be busy.
+pub const BUSY: Duration = Duration::from_millis(1_500);
+
+/// A whole request.
 pub const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Descriptors of a worker without connections: 0, 1, 2, the channel, the listener and the two ends
-/// of its signal pipe.
+/// The first bytes of [`GET`], and the others.
+pub const HALF: [&[u8]; 2] = [b"GET / HTTP/1.1\r\nHo", b"st: localhost\r\n\r\n"];
+
+/// Descriptors of a worker without connections: 0, 1, 2, the channel, the listener and the
+/// two ends of its signal pipe.
 pub const WORKER_FDS: usize = 7;
+
+/// The path of the chapter's program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_ch05-restart");
 
 /// The chapter's program.
 pub fn program() -> Program {
-    Program::new(env!("CARGO_BIN_EXE_ch05-restart"))
+    Program::new(PROGRAM)
 }
 
 /// Starts a server on a free port, and returns once `workers` of them are ready.
@@ -50,7 +60,7 @@ pub fn server_of(workers: usize, exec: &[&str]) -> Running {
     program().args(arguments).args(exec).start()
 }
 
-/// Blocks until `workers` are ready and none of them is about to end.
+/// Blocks until `workers` are ready and do not retire.
 #[track_caller]
 pub fn wait_until_full(server: &Running, workers: usize) {
     eventually(&format!("{workers} workers that serve"), SOON, || {
@@ -58,39 +68,38 @@ pub fn wait_until_full(server: &Running, workers: usize) {
     });
 }
 
-/// The workers that are ready, and neither ending nor gone: as the master's log says.
+/// The workers that are ready, and neither retire nor have exited: as the master's log says.
 pub fn serving(server: &Running) -> BTreeSet<i32> {
     replay(server, "is").0
 }
 
-/// The most workers that were there at the same time, those that were about to end not counted.
+/// The most workers that ran at the same time and did not retire.
 pub fn most_at_once(server: &Running) -> usize {
     replay(server, "started").1
 }
 
-/// Goes through the master's log: who was there in the end, and how many there were at most. One
-/// comes with the word `comes`, and goes with its suicide or its end.
-fn replay(server: &Running, comes: &str) -> (BTreeSet<i32>, usize) {
-    let (mut there, mut most) = (BTreeSet::new(), 0);
-    for line in
-        server.stdout().split_inclusive('\n').filter(|line| line.ends_with('\n'))
-    {
+/// Goes through the master's log: which workers serve in the end, and how many did at most.
+/// A worker begins with the word `begins`, and ends with its `drains` or its exit.
+fn replay(server: &Running, begins: &str) -> (BTreeSet<i32>, usize) {
+    let (mut serving, mut most) = (BTreeSet::new(), 0);
+    let log = server.stdout();
+    for line in log.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
         let mut words = line.split_whitespace();
         let (Some("worker"), Some(pid)) = (words.next(), words.next()) else {
             continue;
         };
         let Ok(pid) = pid.parse() else { continue };
         match words.next() {
-            Some(word) if word == comes => drop(there.insert(pid)),
-            Some("drains:" | "exited" | "was") => drop(there.remove(&pid)),
+            Some(word) if word == begins => drop(serving.insert(pid)),
+            Some("drains:" | "exited" | "was") => drop(serving.remove(&pid)),
             _ => {}
         }
-        most = most.max(there.len());
+        most = most.max(serving.len());
     }
-    (there, most)
+    (serving, most)
 }
 
-/// The one worker of a server that has one.
+/// The worker of a server that has one.
 #[track_caller]
 pub fn only_worker(server: &Running) -> Process {
     let all = serving(server);
@@ -98,23 +107,26 @@ pub fn only_worker(server: &Running) -> Process {
     process(*all.first().expect("one"))
 }
 
-/// The process with this number, which must be there.
+/// The process with this number, which must exist.
 #[track_caller]
 pub fn process(pid: i32) -> Process {
-    Process::of(pid).unwrap_or_else(|| panic!("process {pid} is gone"))
+    Process::of(pid).unwrap_or_else(|| panic!("process {pid} does not exist"))
 }
 
 /// Signals a process that must be alive.
 #[track_caller]
 pub fn signal(process: Process, signal: Signal) {
-    assert!(
-        process.signal(signal),
-        "{} was gone before it got {signal}",
-        process.pid
-    );
+    let sent = process.signal(signal);
+    assert!(sent, "process {} cannot be sent {signal}", process.pid);
 }
 
-/// Opens a connection, sends `bytes`, and returns once the only worker has accepted it.
+/// Signals all workers, which must be alive.
+#[track_caller]
+pub fn signal_all(server: &Running, each: Signal) {
+    server.children().into_iter().for_each(|worker| signal(worker, each));
+}
+
+/// Connects, sends `bytes`, and returns once the only worker has accepted the connection.
 #[track_caller]
 pub fn accepted(server: &Running, bytes: &[u8]) -> Client {
     let worker = only_worker(server).pid;
@@ -124,7 +136,7 @@ pub fn accepted(server: &Running, bytes: &[u8]) -> Client {
     client
 }
 
-/// Opens a connection and sends `bytes`.
+/// Connects and sends `bytes`.
 #[track_caller]
 pub fn connected(server: &Running, bytes: &[u8]) -> Client {
     let mut client = Client::connect(server.addr()).expect("to connect");
@@ -132,62 +144,51 @@ pub fn connected(server: &Running, bytes: &[u8]) -> Client {
     client
 }
 
-/// Reads an answer, which must be the worker's own, and tells who gave it.
+/// Reads a response, which must be the worker's own, and the worker's process id in it.
 #[track_caller]
-pub fn answer(client: &mut Client) -> (Response, i32) {
-    let response =
-        client.read_response().unwrap_or_else(|error| panic!("no answer: {error}"));
+pub fn response(client: &mut Client) -> (Response, i32) {
+    let response = client.read_response();
+    let response = response.unwrap_or_else(|error| panic!("no response: {error}"));
     assert_eq!(response.status, 200, "{response:?}");
     let pid = testkit::pid_in(&response.body);
     let pid = pid.unwrap_or_else(|| panic!("no pid in {response:?}"));
     (response, pid)
 }
 
-/// Whether the answer says that it is the last one.
-pub fn says_close(response: &Response) -> bool {
-    response
-        .header("Connection")
-        .is_some_and(|value| value.eq_ignore_ascii_case("close"))
-}
-
 /// A load with a connection for each request.
-pub fn closing(server: &Running, clients: usize) -> Load {
+pub fn load(server: &Running, clients: usize) -> Load {
     Load { addr: server.addr(), clients, kind: Kind::HttpClose }
-}
-
-/// A load that keeps its connections.
-pub fn keeping(server: &Running, clients: usize) -> Load {
-    Load { addr: server.addr(), clients, kind: Kind::HttpKeepAlive }
 }
 
 /// The memory that a process has in use, in KiB.
 pub fn memory(pid: i32) -> u64 {
-    let number = status(pid, "VmRSS:")
-        .and_then(|value| value.split_whitespace().next()?.parse().ok());
-    number.unwrap_or(0)
+    let value = status(pid, "VmRSS:").unwrap_or_default();
+    value.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
-/// A line of `/proc/PID/status` (proc_pid_status(5)), without its name; `None` if the process is gone.
+/// A line of `/proc/PID/status` (proc_pid_status(5)), without its name; `None` if the
+/// process does not exist.
 pub fn status(pid: i32, name: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let value = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(value.trim().to_owned())
 }
 
-/// Whether there is such a program. Where there is none, says so: the test has to return.
+/// Whether there is such a program. If not, says so: the test has to return.
 pub fn installed(name: &str) -> bool {
-    let there = Program::new("sh")
+    let found = Program::new("sh")
         .args(["-c", "command -v \"$0\"", name])
         .output()
         .status
         .success();
-    if !there {
+    if !found {
         skipped(&format!("no {name} found in PATH"));
     }
-    there
+    found
 }
 
-/// Tells why a test returns early. Not `eprintln!`: the harness keeps that back when a test passes.
+/// Tells why a test returns early. Not `eprintln!`: the harness keeps that back when a test
+/// passes.
 pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "skipped: {why}");
 }

@@ -9,7 +9,7 @@ use ch05_restart::{Action, Input, Supervisor};
 pub struct Policy {
     pub supervisor: Supervisor,
     pub now: Instant,
-    begun: Instant,
+    began: Instant,
     next: u64,
 }
 
@@ -17,78 +17,65 @@ impl Policy {
     /// For `want` workers; nothing has happened yet.
     pub fn new(want: usize) -> Policy {
         let now = Instant::now();
-        Policy { supervisor: Supervisor::new(want), now, begun: now, next: 0 }
+        Policy { supervisor: Supervisor::new(want), now, began: now, next: 0 }
     }
 
     /// For `want` workers, all of them ready: 0 to `want` - 1.
     pub fn ready(want: usize) -> Policy {
         let mut policy = Policy::new(want);
-        let actions = policy.tick();
-        assert_eq!(
-            starts(&actions),
-            want,
-            "the first Tick starts all: {actions:?}"
-        );
+        let actions = policy.decide();
+        assert_eq!(starts(&actions), want, "all are started: {actions:?}");
         for _ in 0..want {
             policy.start_ready();
         }
         policy
     }
 
-    /// Something happens now.
-    pub fn step(&mut self, input: Input) -> Vec<Action> {
-        self.supervisor.step(self.now, input)
+    /// Something happens now, and the master asks what to do.
+    pub fn tell(&mut self, input: Input) -> Vec<Action> {
+        self.supervisor.record(self.now, input);
+        self.decide()
     }
 
-    /// Time was spent.
-    pub fn tick(&mut self) -> Vec<Action> {
-        self.step(Input::Tick)
+    /// The master asks what to do.
+    pub fn decide(&mut self) -> Vec<Action> {
+        self.supervisor.decide(self.now, self.now)
     }
 
-    /// Lets so much time pass, and says so.
+    /// Time passes, and the master asks what to do.
     pub fn after(&mut self, milliseconds: u64) -> Vec<Action> {
         self.now += Duration::from_millis(milliseconds);
-        self.tick()
+        self.decide()
     }
 
-    /// A start was carried out; nothing else must come of it.
+    /// A start is carried out.
     pub fn started(&mut self) -> Id {
         let id = Id(self.next);
         self.next += 1;
-        assert_eq!(
-            self.step(Input::Started(id)),
-            [],
-            "a start that was carried out"
-        );
+        self.supervisor.record(self.now, Input::Started(id));
         id
     }
 
-    /// A start was carried out, and that worker is ready.
+    /// A start is carried out, and that worker gets ready.
     pub fn start_ready(&mut self) -> Id {
         let id = self.started();
-        assert_eq!(self.step(Input::Ready(id)), [], "{id:?} is ready");
+        self.supervisor.record(self.now, Input::Ready(id));
         id
     }
 
-    /// Until the supervisor wants to be asked again, in milliseconds.
+    /// Milliseconds until the supervisor wants to be asked again.
     pub fn next_in(&self) -> Option<u128> {
-        self.supervisor
-            .deadline()
-            .map(|at| at.saturating_duration_since(self.now).as_millis())
+        let deadline = self.supervisor.deadline();
+        deadline.map(|at| at.saturating_duration_since(self.now).as_millis())
     }
 
     /// Milliseconds since the test began.
     pub fn clock(&self) -> u128 {
-        (self.now - self.begun).as_millis()
+        (self.now - self.began).as_millis()
     }
 }
 
 /// How many starts are asked for.
 pub fn starts(actions: &[Action]) -> usize {
     actions.iter().filter(|action| **action == Action::Start).count()
-}
-
-/// The actions without what is only told to the user.
-pub fn deeds(actions: Vec<Action>) -> Vec<Action> {
-    actions.into_iter().filter(|action| !matches!(action, Action::Say(_))).collect()
 }

@@ -1,8 +1,10 @@
 //! A worker whose parent is the test itself.
 
+use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
 
-use ch03_handles::{Delivery, Handle, HandleChannel};
+use ch02_balance::Received;
+use ch03_handles::{Handle, HandleChannel};
 use serde_json::Value;
 use testkit::{Program, Running, try_eventually};
 
@@ -14,7 +16,8 @@ pub struct Alone {
     pub channel: HandleChannel,
     pub addr: SocketAddr,
     /// The test's copy: the port stays open when the worker closes its own.
-    pub listener: Option<TcpListener>,
+    pub listener: TcpListener,
+    received: VecDeque<Received<Handle>>,
 }
 
 /// Starts a worker, gives it a listener, and returns once it has acknowledged that.
@@ -29,48 +32,41 @@ pub fn alone_as(program: Program) -> Alone {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("its address");
     let (program, stream) = program.channel();
-    let mut alone = Alone {
-        worker: program.start(),
-        channel: HandleChannel::new(stream).expect("a channel"),
-        addr,
-        listener: Some(listener),
-    };
-    let copy =
-        alone.listener.as_ref().expect("it is there").try_clone().expect("a copy");
-    let sent =
-        alone.channel.send_handle(Value::from("server"), Handle::TcpListener(copy));
-    sent.expect("the listener leaves");
+    let channel = HandleChannel::new(stream).expect("a channel");
+    let worker = program.start();
+    let received = VecDeque::new();
+    let mut alone = Alone { worker, channel, addr, listener, received };
+    let copy = Handle::TcpListener(alone.listener.try_clone().expect("a copy"));
+    alone.channel.send_handle(Value::from("server"), copy).expect("it leaves");
+    let first = alone.next();
     assert!(
-        matches!(alone.next(), Some(Delivery::Acked)),
-        "the worker acknowledges its listener"
+        matches!(first, Received::Acked),
+        "it acknowledges its listener: {first:?}"
     );
     alone
 }
 
 impl Alone {
-    /// Blocks until the worker says something; `None` when it closes the channel.
+    /// Blocks until the worker sends something.
     #[track_caller]
-    pub fn next(&mut self) -> Option<Delivery> {
-        let next = try_eventually(SOON, || match self.channel.recv() {
-            Err(error) if error.would_block() => None,
-            other => Some(other),
+    pub fn next(&mut self) -> Received<Handle> {
+        let next = try_eventually(SOON, || {
+            self.received.extend(self.channel.receive());
+            self.received.pop_front()
         });
-        let next = next.expect("the worker says something");
-        next.unwrap_or_else(|error| {
-            panic!("what the worker says is no message: {error}")
-        })
+        next.expect("the worker sends something")
     }
 
-    /// Blocks until the worker ends its channel, and returns all messages that came before.
+    /// Blocks until the worker closes its channel, and returns all messages before that.
     #[track_caller]
-    pub fn last_words(&mut self) -> Vec<Value> {
-        let mut words = Vec::new();
-        while let Some(delivery) = self.next() {
-            match delivery {
-                Delivery::Message(received) => words.push(received.message),
-                other => panic!("a worker has nothing else to say: {other:?}"),
+    pub fn last_messages(&mut self) -> Vec<Value> {
+        let mut messages = Vec::new();
+        loop {
+            match self.next() {
+                Received::Message(message) => messages.push(message),
+                Received::Closed(None) => return messages,
+                other => panic!("a worker sends nothing else: {other:?}"),
             }
         }
-        words
     }
 }
