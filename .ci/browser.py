@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Reads the book in a real browser, as its readers do: .ci/browser.py [FOLDER-FOR-SCREENSHOTS]
 
-Serves it with `mdbook serve`, and visits every page in a light and a dark theme, on a phone and on a
-desk. Needs mdbook, chromium, chromium-driver and python3-selenium.
+Serves the book with `mdbook serve` and opens every page in a light and a dark theme, on a phone
+and on a desk. Needs mdbook, chromium, chromium-driver and python3-selenium.
 """
 
+import contextlib
 import pathlib
 import socket
 import subprocess
@@ -17,11 +18,15 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+sys.dont_write_bytecode = True
+from includes import NOT_YET
+
 BOOK = pathlib.Path(__file__).resolve().parent.parent / "book"
 WIDTHS = {"phone": 390, "desk": 1280}
 THEMES = {"light": "light", "dark": "navy"}
 
-# What is wrong with the pictures of a page. A text must be inside its picture, and not too small.
+# What is wrong with the pictures of a page. A text must lie inside its picture, be large enough
+# to read, and not be black in the dark theme.
 PICTURES = """
 const wrong = [];
 const dark = localStorage.getItem('mdbook-theme') === 'navy';
@@ -46,10 +51,57 @@ for (const svg of document.querySelectorAll('figure svg')) {
 return wrong;
 """
 
+# Captions that are not seen directly above a block of code.
+CAPTIONS = """
+const wrong = [];
+for (const caption of document.querySelectorAll('p.file, details.file > summary')) {
+  const name = `caption '${caption.textContent.trim()}'`;
+  const code = caption.nextElementSibling;
+  const at = caption.getBoundingClientRect();
+  if (caption.closest('details:not([open])') && caption.tagName === 'P') continue;
+  if (!caption.textContent.trim() || !at.width || !caption.checkVisibility())
+    wrong.push(`${name} is not visible`);
+  if (code?.tagName !== 'PRE') wrong.push(`${name} is not above a block of code`);
+  else if (code.checkVisibility()
+      && Math.abs(code.getBoundingClientRect().top - at.bottom) > 1)
+    wrong.push(`${name} does not touch its block`);
+}
+return wrong;
+"""
+
+# Blocks of code that scroll sideways, or are indented as a whole.
+CODE = """
+const wrong = [];
+for (const fold of document.querySelectorAll('main details')) fold.open = true;
+for (const code of document.querySelectorAll('pre, pre > code')) {
+  const name = `the block '${code.textContent.trim().slice(0, 40)}'`;
+  if (code.scrollWidth > code.clientWidth)
+    wrong.push(`${name} scrolls sideways: ${code.scrollWidth} px in ${code.clientWidth}`);
+}
+for (const code of document.querySelectorAll('pre > code')) {
+  const lines = code.textContent.split('\\n').filter((line) => line.trim());
+  if (lines.length && lines.every((line) => line.startsWith(' ')))
+    wrong.push(`the block '${lines[0].trim().slice(0, 40)}' is indented`);
+}
+return wrong;
+"""
+
+# What the sidebar shows below its chapters, and what it should show: the pages of the folder
+# in which the current page lies.
+SIDEBAR = """
+const pages = [...document.querySelectorAll('#mdbook-sidebar ol.section > li > span > a[href]')];
+const folder = (address) => address.replace(/[^/]*$/, '');
+return {
+  shown: pages.filter((it) => it.checkVisibility()).map((it) => it.href),
+  wanted: pages.map((it) => it.href).filter((it) => folder(it) === folder(location.href)),
+};
+"""
+
 LINKS = """
 return {
   ids: [...document.querySelectorAll('[id]')].map((it) => it.id),
-  links: [...document.querySelectorAll('main a[href], #mdbook-sidebar a[href]')].map((it) => it.href),
+  links: [...document.querySelectorAll('main a[href], #mdbook-sidebar a[href]')]
+    .map((it) => it.href),
 };
 """
 
@@ -63,6 +115,14 @@ while (!next.disabled) { next.click(); seen.push(shown()); }
 while (!back.disabled) { back.click(); }
 return { seen, again: shown(), all: figure.querySelectorAll('.caption').length };
 """
+
+HIDDEN_STEPS = """
+return [...arguments[0].querySelectorAll('[data-step]')]
+  .filter((it) => !it.checkVisibility({opacityProperty: true})
+    || getComputedStyle(it).opacity < 1).length;
+"""
+
+IS_VISIBLE = "return arguments[0].checkVisibility({contentVisibilityAuto: true})"
 
 
 def free_port():
@@ -84,6 +144,17 @@ def resize(browser, width, height=900):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
+@contextlib.contextmanager
+def on_paper(browser):
+    """The page looks as it is printed. The browser takes a moment to change to that."""
+    print_is = "return matchMedia('print').matches === arguments[0]"
+    for media, printed in (("print", True), ("", False)):
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media})
+        WebDriverWait(browser, 10).until(lambda it: it.execute_script(print_is, printed))
+        if printed:
+            yield
+
+
 def screenshot(browser, path):
     whole = browser.execute_script("return document.documentElement.scrollHeight")
     width = browser.execute_script("return window.innerWidth")
@@ -95,40 +166,74 @@ def console_errors(browser):
     return [it["message"] for it in browser.get_log("browser") if it["level"] == "SEVERE"]
 
 
-def look_at(browser, url, name, problems, shots):
-    """All that can be seen of one page."""
+# The checks of one page. Each yields what is wrong.
+
+def check_themes(browser, url, shot):
+    """Errors, pictures and captions in each theme, on each device."""
     for theme, setting in THEMES.items():
         browser.execute_script(f"localStorage.setItem('mdbook-theme', '{setting}')")
         for device, width in WIDTHS.items():
             resize(browser, width)
             browser.get(url)
-            seen = console_errors(browser) + browser.execute_script(PICTURES)
-            problems += [f"{name}, {theme}, {device}: {it}" for it in seen]
-            if shots:
-                screenshot(browser, shots / f"{name.replace('/', '-')}-{theme}-{device}.png")
+            wrong = console_errors(browser)
+            wrong += browser.execute_script(PICTURES) + browser.execute_script(CAPTIONS)
+            yield from (f"{theme}, {device}: {it}" for it in wrong)
+            if shot:
+                screenshot(browser, shot.with_name(f"{shot.name}-{theme}-{device}.png"))
 
 
-def step_through(browser, name, problems):
+def check_sidebar(browser):
+    """The sidebar shows the pages of the current chapter, and no pages of another."""
+    sidebar = browser.execute_script(SIDEBAR)
+    if sidebar["shown"] != sidebar["wanted"]:
+        yield f"the sidebar shows {sidebar['shown']} and not {sidebar['wanted']}"
+
+
+def check_folds(browser):
+    """Folded code is opened by a click and closed by another, and it is printed."""
+    for fold in browser.find_elements(By.CSS_SELECTOR, "details.file"):
+        summary = fold.find_element(By.TAG_NAME, "summary")
+        code = fold.find_element(By.TAG_NAME, "pre")
+        seen = [browser.execute_script(IS_VISIBLE, code)]
+        for _ in range(2):
+            browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", summary)
+            summary.click()
+            seen.append(browser.execute_script(IS_VISIBLE, code))
+        with on_paper(browser):
+            seen.append(browser.execute_script(IS_VISIBLE, code))
+        if seen != [False, True, False, True]:
+            yield f"the fold '{summary.text}': closed, open, closed, on paper it shows {seen}"
+
+
+def check_steppers(browser):
     """Each stepper shows its captions one after another, and all of them on paper."""
     for figure in browser.find_elements(By.CSS_SELECTOR, "figure.stepper"):
         told = browser.execute_script(STEPPER, figure)
         one_by_one = [text for shown in told["seen"] for text in shown]
         if [len(shown) for shown in told["seen"]] != [1] * told["all"]:
-            problems.append(f"{name}: the stepper shows {told['seen']}")
+            yield f"the stepper shows {told['seen']}"
         if len(set(one_by_one)) != told["all"] or told["again"] != told["seen"][0]:
-            problems.append(f"{name}: the stepper does not step: {one_by_one}")
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-        hidden = browser.execute_script(
-            "return [...arguments[0].querySelectorAll('[data-step]')]"
-            ".filter((it) => !it.checkVisibility({opacityProperty: true})"
-            " || getComputedStyle(it).opacity < 1).length", figure)
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+            yield f"the stepper does not step: {one_by_one}"
+        with on_paper(browser):
+            hidden = browser.execute_script(HIDDEN_STEPS, figure)
         if hidden:
-            problems.append(f"{name}: on paper, {hidden} steps are hidden")
-    return len(browser.find_elements(By.CSS_SELECTOR, "figure.stepper"))
+            yield f"on paper, {hidden} steps are hidden"
 
 
-def search(browser, base, words, problems):
+def check_page(browser, url, name, shot):
+    yield from check_themes(browser, url, shot)
+    if name == "print":
+        return
+    yield from check_sidebar(browser)
+    yield from check_steppers(browser)
+    yield from check_folds(browser)
+    if name.split("/")[0] not in NOT_YET:
+        yield from browser.execute_script(CODE)
+
+
+# The checks of the whole book.
+
+def check_search(browser, base, words):
     """The book's own search finds these words."""
     resize(browser, 1280)
     browser.get(base + "index.html?search=" + words)
@@ -136,13 +241,11 @@ def search(browser, base, words, problems):
     try:
         WebDriverWait(browser, 10).until(lambda it: it.execute_script(found) > 0)
     except WebDriverException:
-        problems.append(f"the search does not find {words}")
-        return 0
-    return browser.execute_script(found)
+        yield f"the search does not find {words}"
 
 
-def dead_links(pages, base):
-    """Links inside the book that lead nowhere. `pages`: address -> what is on that page."""
+def check_links(pages, base):
+    """Every link inside the book has a target. `pages`: address -> ids and links on the page."""
     dead = set()
     for here, page in pages.items():
         for link in page["links"]:
@@ -154,20 +257,17 @@ def dead_links(pages, base):
                 dead.add(f"{here}: there is no {link}")
             elif anchor and anchor not in pages[where]["ids"]:
                 dead.add(f"{here}: there is no place '{anchor}' in {where}")
-    return sorted(dead)
+    yield from sorted(dead)
 
 
-def main():
-    shots = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    if shots:
-        shots.mkdir(parents=True, exist_ok=True)
-    problems, pages, steppers = [], {}, 0
+@contextlib.contextmanager
+def served_book(browser):
+    """Serves the book. Gives its address, and the folder into which it is built."""
     with tempfile.TemporaryDirectory() as built:
         port = free_port()
         base = f"http://127.0.0.1:{port}/"
         command = ["mdbook", "serve", str(BOOK), "-n", "127.0.0.1", "-p", str(port), "-d", built]
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        browser = start_browser()
         try:
             for _ in range(200):
                 try:
@@ -175,26 +275,45 @@ def main():
                     break
                 except WebDriverException:
                     time.sleep(0.1)
-            console_errors(browser)  # Of the attempts before the server was there.
-            for file in sorted(pathlib.Path(built).rglob("*.html")):
-                name = str(file.relative_to(built))
-                if name in ("404.html", "toc.html"):
-                    continue
-                look_at(browser, base + name, name.removesuffix(".html"), problems, shots)
-                pages[base + name] = browser.execute_script(LINKS)
-                if name != "print.html":
-                    steppers += step_through(browser, name, problems)
-            found = search(browser, base, "SCM_RIGHTS", problems)
-            problems += dead_links(pages, base)
+            console_errors(browser)  # Drops the errors of the attempts before the server listened.
+            yield base, pathlib.Path(built)
         finally:
-            browser.quit()
             server.terminate()
             server.wait()
+
+
+def pages_of(built):
+    names = [str(it.relative_to(built)).removesuffix(".html") for it in built.rglob("*.html")]
+    return sorted(name for name in names if name not in ("404", "toc"))
+
+
+def check_book(browser, base, built, shots):
+    pages = {}
+    for name in pages_of(built):
+        url = f"{base}{name}.html"
+        shot = shots and shots / name.replace("/", "-")
+        yield from (f"{name}: {it}" for it in check_page(browser, url, name, shot))
+        pages[url] = browser.execute_script(LINKS)
+    yield from check_links(pages, base)
+    yield from check_search(browser, base, "SCM_RIGHTS")
+
+
+def main():
+    shots = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    if shots:
+        shots.mkdir(parents=True, exist_ok=True)
+    browser = start_browser()
+    try:
+        with served_book(browser) as (base, built):
+            problems = [it.replace(base, "") for it in check_book(browser, base, built, shots)]
+            pages = len(pages_of(built))
+    finally:
+        browser.quit()
     for problem in problems:
-        print(f"NOT ok: {problem.replace(base, '')}")
+        print(f"NOT ok: {problem}")
     if problems:
         sys.exit(1)
-    print(f"ok: {len(pages)} pages, {steppers} steppers, {found} places with SCM_RIGHTS")
+    print(f"ok: {pages} pages")
 
 
 main()
