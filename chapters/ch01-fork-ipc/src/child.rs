@@ -1,9 +1,9 @@
-//! A child process, made in two ways: `fork` alone, and `fork` + `exec`.
+//! A child process, made in two ways: fork + exec, and fork alone.
 
 use std::{
     io,
     os::{
-        fd::{AsRawFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, RawFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     panic::{self, AssertUnwindSafe},
@@ -23,65 +23,67 @@ use nix::{
 
 use crate::ExitStatus;
 
-/// A child process: something to kill, and to wait for.
+/// A child process, to be killed and to be waited for.
 ///
-/// Dropping it does neither. A child that ends and is never waited for stays in the process table
-/// as a zombie until its parent ends (wait(2)).
+/// To drop it does neither. A child that has exited and is not waited for stays in the
+/// process table as a zombie until its parent exits (wait(2)).
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
+    /// What waitpid(2) reported. It reports it once.
     exit_status: Option<ExitStatus>,
-    /// What the child prints, where its command was given `Stdio::piped()`.
+    /// The child's standard output, if its command asked for `Stdio::piped()`.
     pub stdout: Option<ChildStdout>,
-    /// What the child complains of, where its command was given `Stdio::piped()`.
+    /// The child's standard error, if its command asked for `Stdio::piped()`.
     pub stderr: Option<ChildStderr>,
 }
 
 impl Child {
-    /// Node's way, `child_process.fork()`: fork + exec, with the channel's number in the child's
-    /// environment. Returns once exec has succeeded. The stream is the parent's end, and blocks.
+    /// fork(2) and execve(2), like Node's `child_process.fork()`. The child finds the
+    /// number of its end of a channel in its environment. Returns the parent's end, which
+    /// blocks, once exec has succeeded.
     ///
-    /// The child gets its standard streams, as `command` says, and its end of the channel: nothing
-    /// else, whatever this process holds. When this process ends, the kernel kills the child
-    /// (Linux; elsewhere the child has to watch its channel).
+    /// The child has its standard streams, as `command` sets them, and its end of the
+    /// channel. It inherits no other descriptor, whatever this process holds.
+    ///
+    /// The kernel kills the child when the *thread* that calls this exits, or the whole
+    /// process (prctl(2), `PR_SET_PDEATHSIG`; Linux only). So call it from a thread that
+    /// lasts, such as the main thread.
     ///
     /// # Errors
-    /// Those of socketpair(2), fork(2) and execve(2): `NotFound` where there is no such program,
-    /// `WouldBlock` (`EAGAIN`) where the system allows no further process.
+    /// Those of socketpair(2), fork(2) and execve(2). `NotFound`: there is no such
+    /// program. `WouldBlock` (`EAGAIN`): the system allows no further process.
     pub fn spawn(mut command: Command) -> io::Result<(Child, UnixStream)> {
-        // socketpair(2): our end of the channel, and the child's.
         let (ours, theirs) = UnixStream::pair()?;
         let number = theirs.as_raw_fd();
         let parent = getpid();
         command.env("NODE_CHANNEL_FD", number.to_string());
         command.env("NODE_CHANNEL_SERIALIZATION_MODE", "json");
-        // SAFETY: between fork and exec only async-signal-safe calls are allowed
-        // (signal-safety(7)). These are four system calls; none allocates or takes a lock.
+        // SAFETY: between fork and exec, only async-signal-safe functions may be called
+        // (signal-safety(7)). `before_exec` makes four system calls; it does not
+        // allocate memory or take a lock.
         unsafe { command.pre_exec(move || before_exec(parent, number)) };
-        let started = command.spawn()?;
-        let pid = Pid::from_raw(started.id() as i32);
-        Ok((
-            Child {
-                pid,
-                exit_status: None,
-                stdout: started.stdout,
-                stderr: started.stderr,
-            },
-            ours,
-        ))
+        let spawned = command.spawn()?;
+        let mut child = Child::new(Pid::from_raw(spawned.id() as i32));
+        child.stdout = spawned.stdout;
+        child.stderr = spawned.stderr;
+        Ok((child, ours))
     }
 
-    /// Plain fork(2): the child is a copy of this process, runs `body` with its end of the channel
-    /// and exits with what that returns, or with 101 if it panics. It holds the standard streams
-    /// and the channel, and no other descriptor.
+    /// fork(2) alone: the child is a copy of this process. It runs `body` with its end of
+    /// a channel, and exits with the code that `body` returns, or with 101 if `body`
+    /// panics. Returns the parent's end, which blocks.
     ///
-    /// The child leaves by _exit(2): no destructor of the parent's runs there, and nothing that the
-    /// parent had buffered is printed twice.
+    /// The child has the standard streams and its end of the channel, and no other
+    /// descriptor. It calls `_exit(2)`: no destructor of the parent's values runs, and
+    /// no text that the parent has buffered is printed a second time.
+    ///
+    /// The kernel kills the child when this process exits (Linux only).
     ///
     /// # Safety
-    /// - This process has one thread. Only the caller's thread exists in the child; a lock that
-    ///   another one held is locked there for ever, the allocator's included (fork(2)).
-    /// - `body` owns no descriptor: they are closed in the child before it runs.
+    /// - This process has one thread. fork copies only the thread that calls it: a lock
+    ///   that another thread holds, such as the allocator's, stays locked in the child.
+    /// - `body` owns no descriptor: the child closes them before it runs `body`.
     ///
     /// # Errors
     /// Those of socketpair(2) and fork(2).
@@ -90,47 +92,40 @@ impl Child {
     ) -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let parent = getpid();
-        // SAFETY: one thread, as the caller promises, so the child may go on like any program.
-        match unsafe { fork() }? {
-            ForkResult::Parent { child: pid } => Ok((
-                Child { pid, exit_status: None, stdout: None, stderr: None },
-                ours,
-            )),
-            ForkResult::Child => {
-                // The copy of the parent's end goes first. Held here, it would keep the channel open:
-                // the child could never see its parent close it.
-                drop(ours);
-                close_all_but(theirs.as_raw_fd());
-                let body =
-                    AssertUnwindSafe(|| die_with(parent).map(|()| body(theirs)));
-                let code = match panic::catch_unwind(body) {
-                    Ok(code) => code.unwrap_or(1),
-                    Err(_) => 101,
-                };
-                // SAFETY: _exit ends the process, and with it all that could observe it.
-                unsafe { libc::_exit(code) }
-            }
+        // SAFETY: one thread, as the caller promises: the child may do anything.
+        if let ForkResult::Parent { child } = unsafe { fork() }? {
+            return Ok((Child::new(child), ours));
         }
+        // This is the child. If it kept its copy of the parent's end, it would never
+        // see its parent close the channel.
+        drop(ours);
+        close_all_but(theirs.as_raw_fd());
+        let run = || die_with_parent(parent).map_or(1, |()| body(theirs));
+        let code = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(101);
+        // SAFETY: `_exit` ends this process, so no code can see what it leaves undone.
+        unsafe { libc::_exit(code) }
     }
 
-    /// The process id. After the child was waited for, the system may give it to another process.
+    fn new(pid: Pid) -> Child {
+        Child { pid, exit_status: None, stdout: None, stderr: None }
+    }
+
+    /// The process id. Once the child is waited for, the system may give the number to
+    /// another process.
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Blocks until the child has ended, and tells how.
+    /// Blocks until the child exits, and reaps it. Later calls return the same status.
     ///
     /// # Errors
-    /// `ECHILD`, where someone else has waited for it.
+    /// `ECHILD`: other code in this process has reaped it.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
-        loop {
-            if let Some(ended) = self.waitpid(WaitPidFlag::empty())? {
-                return Ok(ended);
-            }
-        }
+        let status = self.waitpid(WaitPidFlag::empty())?;
+        Ok(status.expect("without WNOHANG, waitpid(2) returns after the exit only"))
     }
 
-    /// How the child has ended; `None` while it runs. Does not block.
+    /// As [`wait`](Child::wait), but does not block: `None` while the child runs.
     ///
     /// # Errors
     /// As [`wait`](Child::wait).
@@ -138,12 +133,12 @@ impl Child {
         self.waitpid(WaitPidFlag::WNOHANG)
     }
 
-    /// Sends it a signal, like Node's `child.kill()`. The child may handle or ignore any but SIGKILL
-    /// and SIGSTOP (signal(7)).
+    /// Sends a signal, like Node's `child.kill()`. The child may handle or ignore each
+    /// signal but SIGKILL and SIGSTOP (signal(7)).
     ///
     /// # Errors
-    /// `ESRCH` if the child has been waited for: its number may be another's by now. `EPERM` if it
-    /// runs as another user.
+    /// `ESRCH`: the child is reaped, and its number may be another process's by now.
+    /// `EPERM`: the child runs as another user.
     pub fn kill(&self, signal: Signal) -> io::Result<()> {
         match self.exit_status {
             Some(_) => Err(Errno::ESRCH.into()),
@@ -151,26 +146,19 @@ impl Child {
         }
     }
 
-    /// waitpid(2) for this child alone: with -1 it would also take the children of others in this
-    /// process, such as a library's.
-    fn waitpid(&mut self, how: WaitPidFlag) -> io::Result<Option<ExitStatus>> {
+    /// waitpid(2) for this child only. With -1 in place of the number it would also reap
+    /// children that other code in this process has started, and waits for.
+    fn waitpid(&mut self, flags: WaitPidFlag) -> io::Result<Option<ExitStatus>> {
         while self.exit_status.is_none() {
             let mut status = 0;
-            // SAFETY: it writes one number, to `status`. nix's own waitpid knows no real-time signals:
-            // it would reap the child and then say EINVAL.
+            // SAFETY: it writes one number, to `status`. nix's waitpid does not know
+            // real-time signals: it would reap the child and then return EINVAL.
             let pid = unsafe {
-                libc::waitpid(self.pid.as_raw(), &raw mut status, how.bits())
+                libc::waitpid(self.pid.as_raw(), &raw mut status, flags.bits())
             };
             match Errno::result(pid) {
                 Ok(0) => return Ok(None),
-                Ok(_) if libc::WIFEXITED(status) => {
-                    self.exit_status =
-                        Some(ExitStatus::Exited(libc::WEXITSTATUS(status)));
-                }
-                Ok(_) => {
-                    self.exit_status =
-                        Some(ExitStatus::signaled(libc::WTERMSIG(status)))
-                }
+                Ok(_) => self.exit_status = Some(ExitStatus::from_wait(status)),
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -181,59 +169,57 @@ impl Child {
 
 /// What a child does between fork and exec.
 fn before_exec(parent: Pid, channel: RawFd) -> io::Result<()> {
-    die_with(parent)?;
-    close_on_exec();
-    // SAFETY: the channel's end is open; the parent holds it until exec has succeeded.
-    let channel = unsafe { std::os::fd::BorrowedFd::borrow_raw(channel) };
+    die_with_parent(parent)?;
+    close_all_on_exec();
+    // SAFETY: the channel's end is open: this is a copy of the parent, which holds it.
+    let channel = unsafe { BorrowedFd::borrow_raw(channel) };
     fcntl(channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     Ok(())
 }
 
-/// Asks the kernel to kill this process when its parent ends, however that ends. `PR_SET_PDEATHSIG`
-/// (prctl(2)) survives exec, so it holds for programs that know nothing of it. Linux only.
-fn die_with(parent: Pid) -> io::Result<()> {
+/// Asks the kernel to kill this process when its parent exits or is killed. The request
+/// survives exec, so it holds for programs that do not know of it. Linux only.
+fn die_with_parent(parent: Pid) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // The parent may have ended before the call, and then no signal comes.
+    // If the parent exited before that call, no signal comes.
     if getppid() != parent {
         return Err(Errno::ESRCH.into());
     }
     Ok(())
 }
 
-/// Marks all descriptors but the standard streams close-on-exec: also those that this process was
-/// itself started with and does not know of. Needs Linux 5.11; elsewhere it does nothing, and what
-/// std has opened is marked already.
-fn close_on_exec() {
+/// Marks every descriptor above the standard streams close-on-exec. std marks what it
+/// opens; but this process may have inherited descriptors that it does not know of.
+/// Needs Linux 5.11. Does nothing elsewhere.
+fn close_all_on_exec() {
     #[cfg(target_os = "linux")]
-    // SAFETY: the flag only says what exec does; nothing is closed here.
+    close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+}
+
+/// Closes every descriptor above the standard streams but `keep`, in a forked child.
+/// Needs Linux 5.9. Elsewhere it closes them one by one.
+fn close_all_but(keep: RawFd) {
+    #[cfg(target_os = "linux")]
+    {
+        close_range(3, keep as libc::c_uint - 1, 0);
+        close_range(keep as libc::c_uint + 1, libc::c_uint::MAX, 0);
+    }
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: getdtablesize only returns a number. Nothing in this child uses the
+    // descriptors that close(2) closes: that is in the contract of `Child::fork`.
     unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        );
+        for fd in (3..libc::getdtablesize()).filter(|&fd| fd != keep) {
+            libc::close(fd);
+        }
     }
 }
 
-/// Closes every descriptor above the standard streams but `keep`.
-fn close_all_but(keep: RawFd) {
-    // SAFETY: this process is a copy that ends with `_exit`. No owner of these descriptors will use
-    // them here: that is a part of `Child::fork`'s contract.
-    #[cfg(target_os = "linux")]
-    unsafe {
-        let keep = keep as libc::c_uint;
-        libc::syscall(libc::SYS_close_range, 3, keep - 1, 0);
-        libc::syscall(libc::SYS_close_range, keep + 1, libc::c_uint::MAX, 0);
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        // SAFETY: it only asks for a number.
-        let limit = unsafe { libc::getdtablesize() };
-        for fd in (3..limit).filter(|&fd| fd != keep) {
-            // SAFETY: as above; where nothing is open, close(2) fails and nothing happens.
-            unsafe { libc::close(fd) };
-        }
-    }
+/// close_range(2): all descriptors from `first` to `last`. It fails only on a kernel that
+/// does not have it, or if `first` is above `last`; then it does nothing.
+#[cfg(target_os = "linux")]
+fn close_range(first: libc::c_uint, last: libc::c_uint, flags: libc::c_uint) {
+    // SAFETY: called only in a new child: `close_all_on_exec` closes nothing before exec,
+    // and nothing uses what `close_all_but` closes.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
 }
