@@ -1,4 +1,4 @@
-//! The framing: a stream has no messages, so where does one end?
+//! Framing: a stream has no messages, so where does a message end?
 
 mod common;
 
@@ -8,7 +8,7 @@ use ch01_fork_ipc::{Channel, RecvError, SendError, is_internal};
 use common::{Got, Script, Step, channel_and_peer, got, message};
 use serde_json::{Value, json};
 
-/// One of each sort, and what is hard about it.
+/// One value of each type, and what is hard about it.
 fn values() -> Vec<Value> {
     vec![
         json!("server"),
@@ -66,7 +66,7 @@ fn the_order_of_an_object_s_fields_is_kept_as_in_node() {
 }
 
 #[test]
-fn messages_that_are_read_in_one_piece_come_one_by_one() {
+fn messages_that_are_read_in_one_piece_are_returned_one_by_one() {
     let mut channel =
         Channel::new(Script::pieces([&b"1\n2\n\"three\"\n4"[..], b"2\n"]));
     for expected in [json!(1), json!(2), json!("three"), json!(42)] {
@@ -76,7 +76,7 @@ fn messages_that_are_read_in_one_piece_come_one_by_one() {
 }
 
 #[test]
-fn a_message_may_come_byte_by_byte_also_in_the_middle_of_a_character() {
+fn a_message_may_arrive_byte_by_byte() {
     let text = "{\"a\":\"é👍\"}\n[1,\n".as_bytes();
     let mut channel = Channel::new(Script::pieces(text.chunks(1)));
     assert_eq!(message(&mut channel), json!({"a": "é👍"}));
@@ -149,7 +149,7 @@ fn a_bad_line_is_an_error_and_the_next_line_is_read_all_the_same() {
         b"",
         b"nonsense",
         b"1 2",
-        b"\"\xff\xfe\"",
+        b"\xff\xfe",
         b"\xef\xbb\xbf1",
         b"\"half a pair: \\ud800\"",
         b"\x00",
@@ -171,19 +171,46 @@ fn a_bad_line_is_an_error_and_the_next_line_is_read_all_the_same() {
     }
 }
 
+/// serde_json reads 127 levels. Node reads more.
 #[test]
 fn nesting_without_end_is_an_error_not_a_stack_overflow() {
-    let deep = "[".repeat(1 << 20);
-    let mut channel = Channel::new(Script::pieces([deep.as_bytes(), b"\n7\n"]));
-    assert_eq!(got(&mut channel), Got::NotJson);
-    assert_eq!(message(&mut channel), json!(7));
+    for (depth, expected) in [
+        (128, Got::NotJson),
+        (1 << 17, Got::NotJson),
+        (1 << 20, Got::TooManyValues),
+    ] {
+        let deep = "[".repeat(depth) + &"]".repeat(depth);
+        let mut channel = Channel::new(Script::pieces([deep.as_bytes(), b"\n7\n"]));
+        assert_eq!(got(&mut channel), expected, "{depth} levels");
+        assert_eq!(message(&mut channel), json!(7));
+    }
 }
 
-/// A peer that dies with something unread resets even a Unix socket: unix(7).
+/// Node's `StringDecoder` does the same. The line is a message; before, it was refused.
+#[test]
+fn a_byte_that_is_not_utf_8_is_replaced_as_in_node() {
+    let lines: [(&[u8], &str); 5] = [
+        (b"\"a\xffb\"", "a\u{fffd}b"),
+        (b"\"\xff\xfe\"", "\u{fffd}\u{fffd}"),
+        (b"\"\xe2\x82\"", "\u{fffd}"),
+        (b"\"\xf0\x9f\x91x\"", "\u{fffd}x"),
+        (b"\"\xed\xa0\x80\"", "\u{fffd}\u{fffd}\u{fffd}"),
+    ];
+    for (line, text) in lines {
+        for size in 1..=line.len() {
+            let pieces = line.chunks(size).chain([&b"\n1\n"[..]]);
+            let mut channel = Channel::new(Script::pieces(pieces));
+            assert_eq!(message(&mut channel), text, "{line:x?}");
+            assert_eq!(message(&mut channel), 1, "after {line:x?}");
+        }
+    }
+}
+
+/// A peer that exits with unread bytes resets even a Unix socket (unix(7)).
 #[test]
 fn a_reset_counts_as_the_end() {
     let (mut ours, mut theirs) = channel_and_peer();
-    ours.send(&json!("nobody reads this")).expect("it is sent");
+    ours.send(&json!("it stays unread")).expect("it is sent");
     theirs.write_all(b"\"last words\"\n").expect("the kernel takes it");
     drop(theirs);
     assert_eq!(message(&mut ours), json!("last words"));
@@ -199,7 +226,7 @@ fn a_reset_counts_as_the_end() {
 }
 
 #[test]
-fn sending_to_one_who_has_left_is_an_error_not_a_signal() {
+fn to_send_to_a_closed_channel_is_an_error_not_a_signal() {
     let (mut ours, theirs) = channel_and_peer();
     drop(theirs);
     match ours.send(&json!(1)) {
@@ -207,18 +234,20 @@ fn sending_to_one_who_has_left_is_an_error_not_a_signal() {
             assert_eq!(error.kind(), ErrorKind::BrokenPipe)
         }
         other => {
-            panic!("write(2) says EPIPE, and SIGPIPE kills nobody; got {other:?}")
+            panic!("write(2) fails with EPIPE and raises no SIGPIPE; got {other:?}")
         }
     }
 }
 
 #[test]
-fn only_objects_whose_cmd_begins_with_node_are_internal() {
-    for internal in [json!({"cmd": "NODE_HANDLE"}), json!({"a": 1, "cmd": "NODE_"})]
+fn only_objects_whose_cmd_begins_with_node_and_goes_on_are_internal() {
+    for internal in
+        [json!({"cmd": "NODE_HANDLE"}), json!({"a": 1, "cmd": "NODE_x"})]
     {
         assert!(is_internal(&internal), "{internal}");
     }
     let own = [
+        json!({"cmd": "NODE_"}),
         json!({"cmd": "node_handle"}),
         json!({"cmd": "MY_NODE_"}),
         json!({"cmd": ["NODE_HANDLE"]}),

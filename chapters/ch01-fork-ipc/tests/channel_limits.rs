@@ -1,14 +1,15 @@
-//! What a channel does when there is too much: of one message, or of all of them.
+//! What a channel does when there is too much: of one message, or of all messages.
 
 mod common;
 
 use std::{
     io::{self, ErrorKind, Write},
-    os::unix::net::UnixStream,
     thread,
 };
 
-use ch01_fork_ipc::{Channel, Line, MAX_MESSAGE, SendError};
+use ch01_fork_ipc::{
+    Channel, MAX_MESSAGE, MAX_VALUES, SendError, from_line, to_line,
+};
 use common::{Got, Script, Step, channel_and_peer, got, message};
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ fn narrow(room: usize) -> Channel<Narrow> {
 }
 
 #[test]
-fn sixteen_mebibytes_pass_and_one_byte_more_does_not() {
+fn sixteen_mebibytes_are_sent_and_one_byte_more_is_refused() {
     assert_eq!(MAX_MESSAGE, 16 << 20);
     let (mut ours, theirs) = channel_and_peer();
     let reader = thread::spawn(move || {
@@ -61,7 +62,7 @@ fn sixteen_mebibytes_pass_and_one_byte_more_does_not() {
     assert_eq!(next, "next");
 }
 
-/// The newline is not counted, and whether it comes with the last byte or later changes nothing.
+/// The newline does not count, whether it arrives with the last byte or later.
 #[test]
 fn a_line_is_too_long_from_its_first_byte_above_the_limit() {
     let most = value_of(MAX_MESSAGE).to_string().into_bytes();
@@ -74,35 +75,61 @@ fn a_line_is_too_long_from_its_first_byte_above_the_limit() {
     assert_eq!(
         got(&mut channel),
         Got::TooLong,
-        "it stays so: there is no way back into the stream"
+        "again: where the next line begins is not known"
     );
     let mut channel = Channel::new(Script::pieces([&most[..], b" \n1\n"]));
     assert_eq!(
         got(&mut channel),
         Got::TooLong,
-        "also where the newline has come already"
+        "even if the newline has arrived already"
     );
 }
 
 #[test]
-fn a_line_without_end_is_refused_before_it_eats_the_memory() {
+fn a_line_without_end_is_refused_before_it_fills_the_memory() {
     let endless = (0..1024).map(|_| Step::Bytes(vec![b'x'; 64 << 10]));
     let mut channel = Channel::new(Script::new(endless));
     assert_eq!(got(&mut channel), Got::TooLong);
     let taken = channel.stream().taken;
     assert!(
         taken <= MAX_MESSAGE + (64 << 10),
-        "{taken} of 64 MiB were read before it gave up"
+        "{taken} of 64 MiB were read before it was refused"
     );
 }
 
+/// `count` values, the array included: `[0,0,…]`.
+fn array_of(count: usize) -> Value {
+    Value::from(vec![0; count - 1])
+}
+
 #[test]
-fn what_a_full_stream_does_not_take_is_kept_and_leaves_later() {
+fn a_quarter_of_a_million_values_are_sent_and_one_more_is_refused() {
+    let most = array_of(MAX_VALUES);
+    let line = to_line(&most).expect("so many are allowed");
+    assert_eq!(from_line(line.trim_ascii_end()).expect("here too"), most);
+    let refused = to_line(&array_of(MAX_VALUES + 1)).expect_err("one too many");
+    assert!(matches!(refused, SendError::TooLong), "{refused:?}");
+    // In a string, the same characters are text.
+    let text = json!({"text": "[{,\\\",\"".repeat(MAX_VALUES)});
+    let line = to_line(&text).expect("three values");
+    assert_eq!(from_line(line.trim_ascii_end()).expect("three values"), text);
+}
+
+#[test]
+fn a_line_of_too_many_values_is_skipped_and_the_next_line_is_read() {
+    let many = array_of(MAX_VALUES + 1).to_string().into_bytes();
+    let mut channel = Channel::new(Script::pieces([&many[..], b"\n[1]\n"]));
+    assert_eq!(got(&mut channel), Got::TooManyValues);
+    assert_eq!(message(&mut channel), json!([1]));
+}
+
+#[test]
+fn what_a_full_stream_does_not_take_is_kept_and_sent_later() {
     let mut channel = narrow(4);
-    channel.send(&json!([1, 2])).expect("queued is sent");
-    assert_eq!((channel.unsent(), channel.flushed(), channel.queued()), (2, 4, 6));
-    channel.send(&json!(3)).expect("behind the first");
-    assert_eq!((channel.unsent(), channel.queued()), (4, 8));
+    channel.send(&json!([1, 2])).expect("it is queued");
+    assert_eq!(channel.unsent(), 2);
+    channel.send(&json!(3)).expect("it is queued behind the first");
+    assert_eq!(channel.unsent(), 4);
     assert!(
         !channel.flush().expect("full is no error"),
         "`false`: wait for POLLOUT"
@@ -110,25 +137,25 @@ fn what_a_full_stream_does_not_take_is_kept_and_leaves_later() {
 
     channel.stream_mut().room = 3;
     assert!(!channel.flush().expect("full is no error"));
-    assert_eq!((channel.unsent(), channel.flushed()), (1, 7));
+    assert_eq!(channel.unsent(), 1);
     channel.stream_mut().room = 100;
     assert!(
         channel.flush().expect("there is room"),
-        "`true`: the kernel has it all"
+        "`true`: the kernel has taken it all"
     );
-    assert_eq!((channel.unsent(), channel.flushed(), channel.queued()), (0, 8, 8));
+    assert_eq!(channel.unsent(), 0);
     assert_eq!(channel.stream().got, b"[1,2]\n3\n", "in order, each byte once");
 }
 
 #[test]
-fn more_than_sixteen_mebibytes_are_not_queued_for_one_who_does_not_read() {
+fn more_than_sixteen_mebibytes_are_not_queued_for_a_peer_that_does_not_read() {
     let mut channel = narrow(0);
     channel.send(&value_of(MAX_MESSAGE)).expect("the queue was empty");
-    let waiting = channel.unsent();
+    let unsent = channel.unsent();
     let refused =
-        channel.send(&json!(1)).expect_err("more than 16 MiB wait already");
+        channel.send(&json!(1)).expect_err("more than 16 MiB are unsent already");
     assert!(matches!(refused, SendError::Full), "{refused:?}");
-    assert_eq!(channel.unsent(), waiting, "nothing was queued");
+    assert_eq!(channel.unsent(), unsent, "nothing was queued");
 
     channel.stream_mut().room = 2;
     channel.flush().expect("full is no error");
@@ -138,53 +165,35 @@ fn more_than_sixteen_mebibytes_are_not_queued_for_one_who_does_not_read() {
     assert!(channel.stream().got.ends_with(b"x\"\n1\n"));
 }
 
+/// The limit counts bytes. The queue has no cost for each message, so that short messages
+/// need no smaller limit.
 #[test]
-fn a_socket_that_nobody_reads_is_full_and_not_blocked() {
+fn ten_thousand_short_messages_are_queued_for_a_peer_that_does_not_read() {
+    let mut channel = narrow(0);
+    for n in 0..10_000 {
+        channel.send(&json!("12345678")).unwrap_or_else(|why| panic!("{n}: {why}"));
+    }
+    assert_eq!(channel.unsent(), 110_000);
+}
+
+#[test]
+fn a_non_blocking_socket_that_its_peer_does_not_read_does_not_block() {
     let (mut ours, theirs) = channel_and_peer();
     ours.stream().set_nonblocking(true).expect("non-blocking");
     ours.send(&value_of(1 << 20)).expect("what the kernel does not take is kept");
-    assert!(ours.unsent() > 0, "a socket buffer holds less than 1 MiB");
-    ours.send(&json!("last")).expect("behind it");
+    assert!(ours.unsent() > 0, "a socket's buffer holds less than 1 MiB");
+    ours.send(&json!("last")).expect("it is queued");
 
     let reader = thread::spawn(move || {
         let mut theirs = Channel::new(theirs);
         (message(&mut theirs), message(&mut theirs))
     });
-    testkit::eventually(
-        "the rest leaves while somebody reads",
-        common::LONG,
-        || ours.flush().expect("nobody has closed"),
-    );
+    testkit::eventually("the rest is sent once it is read", common::LONG, || {
+        ours.flush().expect("the peer has not closed")
+    });
     let (long, last) = reader.join().expect("the reader");
     assert_eq!(
         (long.as_str().map(str::len), last),
         (Some((1 << 20) - 2), json!("last"))
     );
-}
-
-#[test]
-fn a_line_is_made_once_and_sent_to_many() {
-    let line = Line::new(&json!({"to": "all"})).expect("it is short");
-    assert_eq!((line.len(), line.message()), (13, json!({"to": "all"})));
-    for _ in 0..3 {
-        let (mut ours, theirs) = channel_and_peer();
-        ours.send_line(&line).expect("it is sent");
-        assert_eq!(
-            message(&mut Channel::<UnixStream>::new(theirs)),
-            json!({"to": "all"})
-        );
-    }
-    assert!(matches!(
-        Line::new(&value_of(MAX_MESSAGE + 1)),
-        Err(SendError::TooLong)
-    ));
-}
-
-/// serde_json makes lines that it does not read again: deeper than 128, the answer is null.
-#[test]
-fn a_line_gives_its_message_back_as_deep_as_a_receiver_can_read_it() {
-    let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
-    let line = |message: &Value| Line::new(message).expect("it is short");
-    assert_eq!(line(&nested(127)).message(), nested(127));
-    assert_eq!(line(&nested(200)).message(), json!(null));
 }

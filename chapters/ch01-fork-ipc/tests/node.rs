@@ -1,4 +1,4 @@
-//! Node speaks the same: as the child of a Rust parent, and as the parent of a Rust child.
+//! Node as the child of a Rust parent, and as the parent of a Rust child.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use ch01_fork_ipc::{Channel, Child, Ended};
+use ch01_fork_ipc::{Channel, Child, ExitStatus};
 use common::{Got, got, message, patient, program};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ const ECHO: &str = include_str!("node/echo.js");
 const FLOOD: &str = include_str!("node/flood.js");
 const PARENT: &str = include_str!("node/parent.js");
 
-/// A Node child with a channel to us; killed where a test fails.
+/// A Node child with a channel to us; killed at the end of the test.
 struct NodeChild {
     child: Child,
     channel: Channel<UnixStream>,
@@ -27,7 +27,7 @@ struct NodeChild {
 }
 
 impl NodeChild {
-    /// `None` where the machine has no node.
+    /// `None` if this machine has no node.
     fn start(source: &str, arguments: &[&str]) -> Option<NodeChild> {
         let script = node_program(source);
         let mut command = Command::new(node()?);
@@ -39,15 +39,15 @@ impl NodeChild {
 
     #[track_caller]
     fn assert_echoes(&mut self, value: &Value) {
-        self.channel.send(value).expect("it listens");
+        self.channel.send(value).expect("it reads");
         assert_eq!(&message(&mut self.channel), value);
     }
 
-    /// It has left the channel by itself, and ends well.
+    /// It disconnects by itself, and exits with 0.
     #[track_caller]
-    fn assert_leaves(mut self) {
+    fn assert_exits(mut self) {
         assert_eq!(got(&mut self.channel), Got::End);
-        assert_eq!(self.child.wait().expect("it is ours"), Ended::Exited(0));
+        assert_eq!(self.child.wait().expect("it is ours"), ExitStatus::Exited(0));
     }
 }
 
@@ -58,7 +58,7 @@ impl Drop for NodeChild {
     }
 }
 
-/// What text can be: two bytes, four, joined by zero-width joiners, composed, escaped.
+/// Characters of two and of four bytes, joined, composed and escaped.
 const TEXT: &str =
     "héllo, 世界, 👩‍👩‍👧, e\u{301}, \u{0}\u{1f}, \u{2028}, \n\r\t\"\\/, \u{feff}";
 
@@ -74,15 +74,15 @@ fn a_node_child_echoes_every_value() {
     ] {
         node.assert_echoes(&value);
     }
-    node.channel.send(&json!("enough")).expect("it listens");
-    node.assert_leaves();
+    node.channel.send(&json!("enough")).expect("it reads");
+    node.assert_exits();
 }
 
 #[test]
 fn a_thousand_messages_to_a_node_child_stay_in_order() {
     let Some(mut node) = NodeChild::start(ECHO, &[]) else { return };
     for n in 0..1000 {
-        node.channel.send(&json!({"n": n})).expect("it listens");
+        node.channel.send(&json!({"n": n})).expect("it reads");
     }
     for n in 0..1000 {
         assert_eq!(message(&mut node.channel), json!({"n": n}));
@@ -96,8 +96,8 @@ fn a_mebibyte_goes_to_a_node_child_and_back() {
     node.assert_echoes(&json!("after"));
 }
 
-/// A blocking channel for each direction: one that only wrote while the other only writes too would
-/// wait for ever, as soon as both sockets are full.
+/// A thread for each direction: two processes that only write block for ever, as soon as
+/// both sockets are full.
 #[test]
 fn a_node_child_and_its_parent_send_at_once() {
     let Some(mut node) = NodeChild::start(FLOOD, &["2000", "2048"]) else { return };
@@ -107,7 +107,7 @@ fn a_node_child_and_its_parent_send_at_once() {
         for n in 0..2000 {
             channel
                 .send(&json!({"n": n, "text": "p".repeat(2048)}))
-                .expect("it listens");
+                .expect("it reads");
         }
     });
     for n in 0..2000 {
@@ -121,17 +121,17 @@ fn a_node_child_and_its_parent_send_at_once() {
         "and so were ours"
     );
     sender.join().expect("the sender");
-    node.assert_leaves();
+    node.assert_exits();
 }
 
 #[test]
-fn a_node_child_gets_on_behind_internal_messages_of_ours() {
+fn a_node_child_does_not_see_internal_messages() {
     let Some(mut node) = NodeChild::start(ECHO, &[]) else { return };
     node.channel
         .stream_mut()
         .write_all(b"{\"cmd\":\"NODE_NOTHING\"}\n1\n")
-        .expect("it listens");
-    assert_eq!(message(&mut node.channel), json!(1), "and never sees them");
+        .expect("it reads");
+    assert_eq!(message(&mut node.channel), json!(1), "it never sees the first");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn the_program_drives_a_node_child() {
     );
 }
 
-/// What a Node parent sees of the Rust worker: `what` says what it sends.
+/// A Node parent that sends `what` to the Rust worker, and judges what it sends back.
 fn as_child_of_node(what: &str) {
     let Some(node) = node() else { return };
     let script = node_program(PARENT);
@@ -187,4 +187,35 @@ fn a_node_parent_s_mebibyte_comes_back() {
 #[test]
 fn a_node_parent_and_its_worker_send_at_once() {
     as_child_of_node("flood");
+}
+
+/// `stdio: ['ipc', …]`: the channel is a standard stream. What the worker prints must not
+/// go into the channel, and its complaints must not.
+#[test]
+fn a_node_parent_may_put_the_channel_on_a_standard_stream() {
+    for number in ["0", "1", "2"] {
+        as_child_of_node(&format!("values on {number}"));
+    }
+}
+
+/// The same byte in the same place, to a Node child and to the Rust worker.
+#[test]
+fn a_node_child_replaces_a_byte_that_is_not_utf_8() {
+    let Some(mut node) = NodeChild::start(ECHO, &[]) else { return };
+    for (line, text) in [
+        (&b"\"a\xffb\"\n"[..], "a\u{fffd}b"),
+        (b"\"\xe2\x82\"\n", "\u{fffd}"),
+        (b"\"\xed\xa0\x80\"\n", "\u{fffd}\u{fffd}\u{fffd}"),
+    ] {
+        node.channel.stream_mut().write_all(line).expect("it reads");
+        assert_eq!(message(&mut node.channel), text);
+    }
+}
+
+/// `{cmd: 'NODE_'}` is a message, in both directions.
+#[test]
+fn cmd_node_alone_is_a_message() {
+    let Some(mut node) = NodeChild::start(ECHO, &[]) else { return };
+    node.assert_echoes(&json!({"cmd": "NODE_"}));
+    as_child_of_node("cmd");
 }

@@ -1,4 +1,4 @@
-//! The worker: a child that finds its channel in its environment.
+//! The worker: a child whose channel is named in its environment.
 
 mod common;
 
@@ -10,8 +10,8 @@ use std::{
     process::Command,
 };
 
-use ch01_fork_ipc::{Channel, MAX_MESSAGE, inherited_channel};
-use common::{LONG, message, patient, pour, program};
+use ch01_fork_ipc::{Channel, MAX_MESSAGE, MAX_VALUES, inherited_channel};
+use common::{Got, LONG, got, message, patient, peak_memory, pour, program};
 use serde_json::{Value, json};
 use testkit::{Program, Running, eventually};
 
@@ -32,12 +32,16 @@ fn assert_complaint(output: testkit::Output, parts: &[&str]) {
 }
 
 #[test]
-fn it_sends_every_message_back_and_ends_with_its_channel() {
+fn it_sends_every_message_back_and_exits_at_eof() {
     let (worker, mut channel) = worker();
-    for value in
-        [json!("héllo 👍\u{0}\n"), json!({"a": [1, null]}), json!(7), json!(null)]
-    {
-        channel.send(&value).expect("it is there");
+    for value in [
+        json!("héllo 👍\u{0}\n"),
+        json!({"a": [1, null]}),
+        json!(7),
+        json!(null),
+        json!({"cmd": "NODE_"}),
+    ] {
+        channel.send(&value).expect("it reads");
         assert_eq!(message(&mut channel), value);
     }
     drop(channel);
@@ -45,21 +49,21 @@ fn it_sends_every_message_back_and_ends_with_its_channel() {
 }
 
 #[test]
-fn what_is_the_transport_s_own_is_not_sent_back() {
+fn an_internal_message_is_not_sent_back() {
     let (_worker, mut channel) = worker();
-    channel.send(&json!({"cmd": "NODE_WHATEVER"})).expect("it is there");
-    channel.send(&json!(1)).expect("it is there");
+    channel.send(&json!({"cmd": "NODE_WHATEVER"})).expect("it reads");
+    channel.send(&json!(1)).expect("it reads");
     assert_eq!(message(&mut channel), json!(1));
 }
 
 #[test]
-fn it_survives_garbage_and_says_so() {
+fn it_reports_garbage_and_goes_on() {
     let (worker, mut channel) = worker();
     channel
         .stream_mut()
         .write_all(b"garbage\n\n\xff\xfe\n[1]\n")
-        .expect("it is there");
-    assert_eq!(message(&mut channel), json!([1]), "the line behind the bad ones");
+        .expect("it reads");
+    assert_eq!(message(&mut channel), json!([1]), "the line after the bad lines");
     let complaints = || worker.stderr().matches("is not JSON").count();
     eventually("a complaint of each bad line", LONG, || complaints() == 3);
     drop(channel);
@@ -67,9 +71,9 @@ fn it_survives_garbage_and_says_so() {
 }
 
 #[test]
-fn half_a_line_and_the_end_is_an_error() {
+fn eof_in_the_middle_of_a_line_is_an_error() {
     let (worker, mut channel) = worker();
-    channel.stream_mut().write_all(b"1\n{\"half\":").expect("it is there");
+    channel.stream_mut().write_all(b"1\n{\"half\":").expect("it reads");
     channel.stream().shutdown(Shutdown::Write).expect("shutdown");
     assert_eq!(message(&mut channel), json!(1));
     assert_eq!(worker.wait(LONG).code(), Some(1));
@@ -77,20 +81,15 @@ fn half_a_line_and_the_end_is_an_error() {
 }
 
 #[test]
-fn a_line_without_end_ends_it_and_not_the_machine_s_memory() {
+fn a_line_without_end_does_not_fill_the_memory() {
     let (worker, channel) = worker();
-    let most_used = format!("/proc/{}/status", worker.pid());
     let mut peak = 0;
     let chunk = vec![b'x'; 1 << 20];
     for _ in 0..256 {
         if pour(channel.stream(), &chunk, 1) == 0 {
             break;
         }
-        let status = std::fs::read_to_string(&most_used).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib =
-            line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        peak = peak.max(kib.unwrap_or(0));
+        peak = peak.max(peak_memory(worker.pid()).unwrap_or(0));
     }
     assert_eq!(worker.wait(LONG).code(), Some(1));
     worker.wait_for_stderr("a line on the channel is longer than 16 MiB");
@@ -100,16 +99,57 @@ fn a_line_without_end_ends_it_and_not_the_machine_s_memory() {
     );
 }
 
+/// 16 MiB of `{"":0},…` were 1.0 GiB of values, and 16 MiB of `[0],…` 1.4 GiB. Now the line
+/// is refused, and the largest that is allowed stays below 256 MiB: 128 MiB of values, the
+/// line, and what it takes to send it back.
 #[test]
-fn sixteen_mebibytes_go_there_and_back() {
+fn short_values_do_not_fill_the_memory() {
+    let array = |value: &str, count: usize| {
+        format!("[{}{value}]\n", format!("{value},").repeat(count - 1))
+    };
+    // An array of one value takes the most memory for its text, an object the most of all.
+    let nested = format!("{}0{}", r#"{"":"#.repeat(100), "}".repeat(100));
+    for value in ["[0]", &nested] {
+        let (worker, mut channel) = worker();
+        let too_many = array(value, MAX_MESSAGE / (value.len() + 1) - 1);
+        channel.stream_mut().write_all(too_many.as_bytes()).expect("it reads");
+        worker.wait_for_stderr("has more than 262144 values");
+
+        let each = value.matches(['[', '{', ',']).count() + 1;
+        let most = array(value, MAX_VALUES / each - 1);
+        channel.stream_mut().write_all(most.as_bytes()).expect("it reads");
+        let back = channel.recv_line().expect("it is allowed").expect("a line");
+        assert_eq!(back, most.trim_end().as_bytes());
+        let peak = peak_memory(worker.pid()).expect("it runs");
+        println!("{value:.20}: {peak} KiB");
+        assert!(peak < 256 << 10, "{peak} KiB for {value:.20}");
+    }
+}
+
+/// A million bad lines are no million lines in a log.
+#[test]
+fn garbage_does_not_fill_the_log() {
+    let (worker, mut channel) = worker();
+    channel.stream_mut().write_all(&b"garbage\n".repeat(10_000)).expect("it reads");
+    channel.send(&json!(1)).expect("it reads");
+    assert_eq!(message(&mut channel), json!(1));
+    drop(channel);
+    assert_eq!(worker.wait(LONG).code(), Some(0));
+    let complaints = worker.stderr();
+    assert!(complaints.lines().count() < 500, "{complaints}");
+    assert!(complaints.contains("more like the line above"), "{complaints}");
+}
+
+#[test]
+fn sixteen_mebibytes_are_sent_back() {
     let (_worker, mut channel) = worker();
     let value = Value::from("x".repeat(MAX_MESSAGE - 2));
-    channel.send(&value).expect("it is there");
+    channel.send(&value).expect("it reads");
     assert!(message(&mut channel) == value, "the same 16 MiB");
 }
 
 #[test]
-fn without_a_channel_it_says_who_has_to_start_it() {
+fn without_a_channel_it_says_how_it_is_started() {
     assert_complaint(
         program().arg("worker").output(),
         &["NODE_CHANNEL_FD", "without 'worker'"],
@@ -132,7 +172,7 @@ fn a_number_that_is_no_channel_is_refused() {
     }
 }
 
-/// As standard input, which a shell then moves to number 9.
+/// Gives it as standard input to a shell, which makes it number 9 of the worker.
 fn complaint_about(thing: impl Into<OwnedFd>) -> testkit::Output {
     let this = env!("CARGO_BIN_EXE_ch01-fork-ipc");
     let script = format!("exec 9<&0 '{this}' worker");
@@ -171,8 +211,38 @@ fn another_serialization_is_refused() {
     assert_complaint(output, &["'advanced'", "only json"]);
 }
 
-/// Not a test: the child that the next one starts. It runs as the only test of its process and,
-/// with one test at a time, on that process's first thread: so nobody else reads the environment.
+/// Nothing but messages goes into a channel, not even a complaint.
+#[test]
+fn a_complaint_does_not_go_into_a_channel_on_a_standard_stream() {
+    for mode in ["json", "advanced"] {
+        for number in [0, 1, 2] {
+            let (ours, theirs) = UnixStream::pair().expect("a pair");
+            patient(&ours);
+            let this = env!("CARGO_BIN_EXE_ch01-fork-ipc");
+            // Descriptor 1 is a pipe, where the worker reports what it received.
+            let place = if number == 0 { "" } else { &format!("{number}>&0 0<&-") };
+            let worker = Program::new("bash")
+                .args(["-c", &format!("exec '{this}' worker {place}")])
+                .stdin(OwnedFd::from(theirs))
+                .env("NODE_CHANNEL_FD", number.to_string())
+                .env("NODE_CHANNEL_SERIALIZATION_MODE", mode)
+                .start();
+            let mut channel = Channel::new(ours);
+            channel.stream_mut().write_all(b"garbage\n[7]\n").expect("it is open");
+            if mode == "json" {
+                assert_eq!(message(&mut channel), json!([7]), "on {number}");
+                channel.stream().shutdown(Shutdown::Write).expect("it is open");
+            }
+            assert_eq!(got(&mut channel), Got::End, "{mode} on {number}");
+            let code = if mode == "json" { 0 } else { 1 };
+            assert_eq!(worker.wait(LONG).code(), Some(code));
+        }
+    }
+}
+
+/// Not a test, but the child that the next test starts. No other test runs in its process,
+/// and with one test at a time it runs on the first thread: no other thread reads the
+/// environment.
 #[test]
 #[ignore = "the test below runs it"]
 fn a_child_with_a_child_of_its_own() {
@@ -189,7 +259,7 @@ fn a_child_with_a_child_of_its_own() {
 }
 
 #[test]
-fn a_grandchild_hears_nothing_of_the_channel() {
+fn a_grandchild_does_not_inherit_the_channel() {
     let this = std::env::current_exe().expect("this program");
     let words = [
         "--exact",
@@ -208,6 +278,6 @@ fn a_grandchild_hears_nothing_of_the_channel() {
         "left in the environment:\n{environment}"
     );
     // 0, 1, 2 and the directory that ls reads: the channel is close-on-exec.
-    assert_eq!(message["open"], 4, "the channel went through the next exec");
+    assert_eq!(message["open"], 4, "the grandchild has the channel, too");
     assert!(child.wait(LONG).success(), "{}", child.stdout());
 }

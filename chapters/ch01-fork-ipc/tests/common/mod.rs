@@ -1,4 +1,4 @@
-//! What the tests of chapter 1 share.
+//! What the tests of chapter 1 have in common.
 
 #![allow(dead_code)] // Each test program uses its part of this.
 
@@ -13,8 +13,8 @@ use ch01_fork_ipc::{Channel, RecvError};
 use serde_json::Value;
 use testkit::Program;
 
-/// Far more than anything here takes: a busy machine must not decide a verdict.
-pub const LONG: Duration = Duration::from_secs(20);
+/// Far more time than anything here takes: a busy machine must not make a test fail.
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// The chapter's program.
 pub fn program() -> Program {
@@ -23,31 +23,33 @@ pub fn program() -> Program {
         .env_remove("NODE_CHANNEL_SERIALIZATION_MODE")
 }
 
-/// One thing that a read can come to.
+/// What one read returns.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// These bytes, or as many of them as were asked for.
     Bytes(Vec<u8>),
-    /// Nothing yet; or a signal; or the peer has died with something unread.
+    /// No byte yet; a signal; or a peer that died with unread bytes.
     Fails(ErrorKind),
 }
 
-/// A stream that gives the steps one after another, and then its end. It counts what is taken.
+/// A stream that returns the steps one after another, and then its end.
 #[derive(Debug, Default)]
 pub struct Script {
     steps: VecDeque<Step>,
+    /// How many bytes were read.
     pub taken: usize,
 }
 
 impl Script {
     pub fn new(steps: impl IntoIterator<Item = Step>) -> Script {
-        // A read of no bytes would be the end of the stream.
-        let empty =
-            |step: &Step| matches!(step, Step::Bytes(bytes) if bytes.is_empty());
-        Script {
-            steps: steps.into_iter().filter(|step| !empty(step)).collect(),
-            taken: 0,
-        }
+        // A read asks for 64 KiB. A read of no bytes would be the end of the stream.
+        let cut = |step| match step {
+            Step::Bytes(bytes) => {
+                bytes.chunks(64 << 10).map(|it| Step::Bytes(it.to_vec())).collect()
+            }
+            fails => vec![fails],
+        };
+        Script { steps: steps.into_iter().flat_map(cut).collect(), taken: 0 }
     }
 
     /// One step for each of `pieces`.
@@ -74,17 +76,18 @@ impl Read for Script {
     }
 }
 
-/// What a call to `recv` came to, in a form that can be compared.
+/// What a call to `recv` returned, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Got {
     Message(Value),
     NotJson,
+    TooManyValues,
     TooLong,
     HalfLine,
     End,
 }
 
-/// The next that comes; waits out every `WouldBlock`.
+/// What `recv` returns next; calls again after `WouldBlock`.
 pub fn got<S: Read>(channel: &mut Channel<S>) -> Got {
     loop {
         return match channel.recv() {
@@ -92,6 +95,7 @@ pub fn got<S: Read>(channel: &mut Channel<S>) -> Got {
             Ok(None) => Got::End,
             Err(error) if error.would_block() => continue,
             Err(RecvError::Json(_)) => Got::NotJson,
+            Err(RecvError::TooManyValues) => Got::TooManyValues,
             Err(RecvError::TooLong) => Got::TooLong,
             Err(RecvError::HalfLine) => Got::HalfLine,
             Err(RecvError::Io(error)) => panic!("the stream failed: {error}"),
@@ -99,7 +103,7 @@ pub fn got<S: Read>(channel: &mut Channel<S>) -> Got {
     }
 }
 
-/// A channel to a peer, and the peer's bare stream. Neither waits for ever.
+/// A channel to a peer, and the peer's bare stream. Neither blocks for ever.
 pub fn channel_and_peer() -> (Channel<UnixStream>, UnixStream) {
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     for stream in [&ours, &theirs] {
@@ -119,11 +123,19 @@ pub fn patient(stream: &UnixStream) {
 pub fn message<S: Read>(channel: &mut Channel<S>) -> Value {
     match channel.recv() {
         Ok(Some(message)) => message,
-        other => panic!("a message should have come, not {other:?}"),
+        other => panic!("a message should arrive, not {other:?}"),
     }
 }
 
-/// Writes `bytes`, `times` times; stops where the other side is gone.
+/// Writes `bytes`, `times` times, or until that fails.
 pub fn pour(mut stream: impl Write, bytes: &[u8], times: usize) -> usize {
     (0..times).take_while(|_| stream.write_all(bytes).is_ok()).count()
+}
+
+/// The most memory that a process has used so far, in KiB (`VmHWM`, proc(5)). `None` once
+/// it has exited.
+pub fn peak_memory(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }

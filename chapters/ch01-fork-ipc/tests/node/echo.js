@@ -1,4 +1,4 @@
-// A Node child: sends every message back, and leaves when it is told to.
+// A Node child: sends every message back, and disconnects at 'enough'.
 process.on('message', (message) => {
   if (message === 'enough') process.disconnect();
   else process.send(message);

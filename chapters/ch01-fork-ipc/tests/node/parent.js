@@ -1,7 +1,9 @@
 // A Node parent: forks the Rust worker at argv[2] and prints what comes back, a JSON value a line.
 const { fork } = require('node:child_process');
-const [worker, what] = process.argv.slice(2);
+const [worker, words] = process.argv.slice(2);
+const [what, number] = words.split(' on ');
 const stdio = ['ignore', 'ignore', 'inherit', 'ipc'];
+if (number) [stdio[number], stdio[3]] = ['ipc', 'ignore'];
 const child = fork('worker', [], { execPath: worker, execArgv: [], stdio });
 const print = (value) => console.log(JSON.stringify(value));
 
@@ -12,6 +14,8 @@ const cases = {
   many: Array.from({ length: 1000 }, (_, n) => ({ n })),
   // Long.
   long: ['x'.repeat(1 << 20), 'after'],
+  // An internal message has more than this prefix.
+  cmd: [{ cmd: 'NODE_' }],
   // As fast as they go: both sides send at once.
   flood: Array.from({ length: 2000 }, (_, n) => ({ n, text: 'p'.repeat(2048) })),
 };
