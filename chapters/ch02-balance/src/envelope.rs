@@ -9,7 +9,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Error, Value, value::RawValue};
+use ch01_fork_ipc::{RecvError, from_line};
+use serde_json::{Value, value::RawValue};
 
 /// An envelope whose fields are not parsed yet. A message that serde_json cannot read
 /// must not cost the handle beside it: Node nests deeper than 128, and sends half of a
@@ -42,8 +43,8 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn message(&self) -> Result<Value, Error> {
+    pub fn message(&self) -> Result<Value, RecvError> {
         let message = self.fields.get("msg").map(|message| message.get());
-        serde_json::from_str(message.unwrap_or("null"))
+        from_line(message.unwrap_or("null").as_bytes())
     }
 }
