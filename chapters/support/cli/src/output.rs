@@ -33,14 +33,11 @@ pub fn say(line: impl Display) {
     let written = stdout
         .flush()
         .and_then(|()| write_all(&stdout, format!("{line}\n").as_bytes()));
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            if !OUTPUT_LOST.swap(true, Ordering::Relaxed) {
-                let why = reason(&error);
-                complain(format_args!("cannot write to standard output: {why}"));
-            }
-        }
-        _ => {}
+    let Err(error) = written else { return };
+    let is_lost = error.kind() != ErrorKind::BrokenPipe;
+    if is_lost && !OUTPUT_LOST.swap(true, Ordering::Relaxed) {
+        let why = reason(&error);
+        complain(format_args!("cannot write to standard output: {why}"));
     }
 }
 

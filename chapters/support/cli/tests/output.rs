@@ -9,17 +9,12 @@ use std::{
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use testkit::Program;
 
-/// `examples/print.rs`, which cargo builds with the tests.
-fn print() -> std::path::PathBuf {
-    let tests = std::env::current_exe().expect("the path of these tests");
-    // target/debug/deps/output-0123456789abcdef: the examples are in target/debug.
-    let build = tests.parent().and_then(|deps| deps.parent()).expect("its folder");
-    build.join("examples/print")
-}
+/// `programs/print.rs`.
+const PRINT: &str = env!("CARGO_BIN_EXE_cli-print");
 
 /// Runs it with this standard output; its exit code, and what it wrote to standard error.
 fn run(kind: &str, count: &str, stdout: impl Into<Stdio>) -> (Option<i32>, String) {
-    let child = Command::new(print())
+    let child = Command::new(PRINT)
         .args([kind, count])
         .stdout(stdout)
         .stderr(Stdio::piped())
@@ -65,7 +60,7 @@ fn a_reader_that_has_exited_is_no_failure() {
 #[test]
 fn a_log_that_is_not_read_leaves_lines_out_and_counts_them() {
     let (mut reader, writer) = pipe().expect("a pipe");
-    let mut child = Command::new(print())
+    let mut child = Command::new(PRINT)
         .args(["log", "20000"])
         .stdin(Stdio::piped())
         .stdout(writer)
@@ -88,7 +83,7 @@ fn a_log_that_is_not_read_leaves_lines_out_and_counts_them() {
 
 #[test]
 fn a_limited_line_is_written_ten_times_and_then_counted() {
-    let output = Program::new(print()).args(["limited", "100000"]).output();
+    let output = Program::new(PRINT).args(["limited", "100000"]).output();
     let (lines, notes): (Vec<_>, Vec<_>) =
         output.stderr.lines().partition(|it| it.starts_with("line "));
     let left_out: usize = notes
@@ -101,7 +96,7 @@ fn a_limited_line_is_written_ten_times_and_then_counted() {
 
 #[test]
 fn a_wrong_flag_shows_the_usage_and_exits_with_2() {
-    let output = Program::new(print()).arg("--sideways").output();
+    let output = Program::new(PRINT).arg("--sideways").output();
     assert_eq!(output.status.code(), Some(2));
     assert!(
         output

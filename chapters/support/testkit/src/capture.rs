@@ -1,79 +1,79 @@
 //! What a program prints, kept while it runs.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use crate::lock;
+use crate::lock::lock;
 
-/// One captured stream.
-pub(crate) struct Capture {
-    state: Mutex<State>,
-}
+/// One output stream of a program.
+pub(crate) struct Capture(Mutex<State>);
 
 struct State {
     bytes: Vec<u8>,
-    open: bool,
-    flooded: bool,
+    is_open: bool,
+    is_over_limit: bool,
 }
 
 impl Capture {
-    /// Reads `pipe` on a thread of its own, so that the program never blocks on a full pipe. Keeps
-    /// `most` bytes, and forgets what comes after them.
+    /// Reads `pipe` in a thread of its own, so that the program never blocks on a full pipe.
+    /// Keeps the first `limit` bytes.
     ///
-    /// The thread is never joined: it ends with the pipe, and that is open for as long as any
-    /// process holds its other end. The family's death ends it.
-    pub fn of(mut pipe: impl Read + Send + 'static, most: usize) -> Arc<Capture> {
-        let state = State { bytes: Vec::new(), open: true, flooded: false };
-        let capture = Arc::new(Capture { state: Mutex::new(state) });
+    /// The thread is never joined: it exits at EOF, once the program and all its
+    /// descendants that inherited the pipe are gone.
+    pub fn start(
+        mut pipe: impl Read + Send + 'static,
+        limit: usize,
+    ) -> Arc<Capture> {
+        let state =
+            State { bytes: Vec::new(), is_open: true, is_over_limit: false };
+        let capture = Arc::new(Capture(Mutex::new(state)));
         let ours = Arc::clone(&capture);
         thread::spawn(move || {
             let mut buffer = [0; 8192];
             loop {
                 match pipe.read(&mut buffer) {
-                    Ok(n) if n > 0 => {
-                        let mut state = lock(&ours.state);
-                        let room = most - state.bytes.len();
-                        state.bytes.extend_from_slice(&buffer[..n.min(room)]);
-                        state.flooded |= n > room;
+                    Ok(count) if count > 0 => {
+                        let mut state = lock(&ours.0);
+                        let room = limit - state.bytes.len();
+                        state.bytes.extend_from_slice(&buffer[..count.min(room)]);
+                        state.is_over_limit |= count > room;
                     }
-                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     _ => break,
                 }
             }
-            lock(&ours.state).open = false;
+            lock(&ours.0).is_open = false;
         });
         capture
     }
 
     /// All that was printed so far.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.state).bytes).into_owned()
+        String::from_utf8_lossy(&lock(&self.0).bytes).into_owned()
     }
 
     /// Whether more was printed than is kept.
-    pub fn has_flooded(&self) -> bool {
-        lock(&self.state).flooded
+    pub fn is_over_limit(&self) -> bool {
+        lock(&self.0).is_over_limit
     }
 
-    /// Whether more may come.
+    /// Whether more may be printed: EOF was not read yet.
     pub fn is_open(&self) -> bool {
-        lock(&self.state).open
+        lock(&self.0).is_open
     }
 
-    /// The whole lines that contain `needle`. What stands behind the last newline is a line
-    /// only once the stream has ended: half a port number is no port number.
+    /// The complete lines that contain `needle`. The text behind the last newline counts as
+    /// a line only after EOF: half a port number is no port number.
     pub fn lines_with(&self, needle: &str) -> Vec<String> {
-        let state = lock(&self.state);
-        let whole = match state.bytes.iter().rposition(|b| *b == b'\n') {
-            _ if !state.open => state.bytes.len(),
+        let state = lock(&self.0);
+        let end = match state.bytes.iter().rposition(|byte| *byte == b'\n') {
+            _ if !state.is_open => state.bytes.len(),
             Some(last) => last,
             None => 0,
         };
-        let text = String::from_utf8_lossy(&state.bytes[..whole]);
-        text.lines()
-            .filter(|line| line.contains(needle))
-            .map(str::to_owned)
-            .collect()
+        let text = String::from_utf8_lossy(&state.bytes[..end]);
+        let lines = text.lines().filter(|line| line.contains(needle));
+        lines.map(str::to_owned).collect()
     }
 }

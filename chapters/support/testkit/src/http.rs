@@ -1,27 +1,27 @@
-//! A small HTTP/1.1 client that a test can see through. Every socket has a time-out of 10 s.
+//! A small HTTP/1.1 client. Every socket has a time-out of 10 s.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::wire::{fill, header, read_message};
+use crate::response_reader::{fill, read_response, split_header};
 
-/// No call blocks longer than this on one read, one write or one connect.
+/// No connect, read or write blocks longer than this.
 const TIME_OUT: Duration = Duration::from_secs(10);
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// Names and values, in the order in which they came.
+    /// Names and values, in the order of the response.
     pub headers: Vec<(String, String)>,
-    /// The body, decoded where it came in chunks.
+    /// The body, without the sizes of its chunks if it was chunked.
     pub body: String,
 }
 
 impl Response {
-    /// The value of the first header of that name, in whatever case.
+    /// The value of the first header of that name, in upper or lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found =
             self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
@@ -29,69 +29,66 @@ impl Response {
     }
 }
 
-/// Asks for `/` on a new connection with `Connection: close`, and reads to the end of it.
+/// Requests `/` on a new connection with `Connection: close`, and reads until EOF.
 ///
 /// # Errors
-/// Whatever the connection says; `UnexpectedEof` for a cut answer, `InvalidData` for one that is
-/// no HTTP or is followed by more, `TimedOut` when 10 s pass without a byte.
+/// Those of the connection; `UnexpectedEof` for an incomplete response, `InvalidData` for
+/// one that is not HTTP or that is followed by more bytes, `TimedOut` if no byte arrives for
+/// 10 s.
 pub fn get(addr: SocketAddr) -> io::Result<Response> {
     let mut client = Client::connect(addr)?;
     client.send_raw(
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     )?;
     let response = client.read_response()?;
-    while client.left.is_empty() && fill(&mut client.stream, &mut client.left)? > 0
-    {
-    }
-    if client.left.is_empty() {
+    client.read_to_end()?;
+    if client.buffer.is_empty() {
         return Ok(response);
     }
-    let what = format!(
-        "more than the answer: {:?}",
-        String::from_utf8_lossy(&client.left)
-    );
+    let rest = String::from_utf8_lossy(&client.buffer);
+    let what = format!("bytes after the response: {rest:?}");
     Err(io::Error::new(ErrorKind::InvalidData, what))
 }
 
-/// Writes `bytes` on a new connection and reads to the end of the stream: for servers that answer
-/// without any header.
+/// Writes `bytes` on a new connection and reads until EOF: for servers that respond without
+/// any header.
 ///
 /// # Errors
-/// As [`get`], and `InvalidData` when the answer is not UTF-8.
+/// Those of [`get`]; `InvalidData` if the response is not UTF-8.
 pub fn raw_exchange(addr: SocketAddr, bytes: &[u8]) -> io::Result<String> {
     let mut client = Client::connect(addr)?;
     client.send_raw(bytes)?;
-    while fill(&mut client.stream, &mut client.left)? > 0 {}
-    String::from_utf8(client.left)
+    client.read_to_end()?;
+    String::from_utf8(client.buffer)
         .map_err(|e| io::Error::new(ErrorKind::InvalidData, e))
 }
 
-/// One connection that stays open from answer to answer.
+/// One connection that stays open from response to response.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
-    /// Bytes that came behind the answer before.
-    left: Vec<u8>,
+    /// Bytes that were read after the end of the last response.
+    buffer: Vec<u8>,
 }
 
 impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// Whatever `connect` says.
+    /// Those of connect(2).
     pub fn connect(addr: SocketAddr) -> io::Result<Client> {
         let stream = TcpStream::connect_timeout(&addr, TIME_OUT)?;
         stream.set_read_timeout(Some(TIME_OUT))?;
         stream.set_write_timeout(Some(TIME_OUT))?;
-        // A test that sends a request in pieces wants them to leave one by one.
+        // A test that sends a request in pieces wants each piece to be sent at once.
         stream.set_nodelay(true)?;
-        Ok(Client { stream, left: Vec::new() })
+        Ok(Client { stream, buffer: Vec::new() })
     }
 
-    /// Asks for `path`, says nothing of closing, and reads the answer.
+    /// Requests `path`, without a `Connection` header, and reads the response.
     ///
     /// # Errors
-    /// As [`get`].
+    /// Those of [`get`].
     pub fn get(&mut self, path: &str) -> io::Result<Response> {
         self.send_raw(
             format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes(),
@@ -102,66 +99,71 @@ impl Client {
     /// Writes bytes as they are: half a request, three at once, nonsense.
     ///
     /// # Errors
-    /// Whatever `write` says.
+    /// Those of write(2).
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    /// Says that no more will be sent, and goes on listening.
+    /// Shuts down the sending side. Responses can still be read.
     ///
     /// # Errors
-    /// Whatever `shutdown` says.
+    /// Those of shutdown(2).
     pub fn shutdown_write(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Blocks until one whole answer is there. More may be asked before that: answers wait.
+    /// Blocks until one whole response has arrived. Several requests may be sent before: the
+    /// responses are kept in order.
     ///
     /// # Errors
-    /// As [`get`].
+    /// Those of [`get`].
     pub fn read_response(&mut self) -> io::Result<Response> {
-        let message = read_message(&mut self.stream, &mut self.left)?;
-        let head = String::from_utf8_lossy(&self.left[message.head]).into_owned();
+        let message = read_response(&mut self.stream, &mut self.buffer)?;
+        let head = String::from_utf8_lossy(&self.buffer[message.head]);
         let headers = head.split("\r\n").skip(1).map(|line| {
-            header(line).map(|(name, value)| (name.to_owned(), value.to_owned()))
+            let (name, value) = split_header(line)?;
+            Ok((name.to_owned(), value.to_owned()))
         });
-        let body = String::from_utf8_lossy(&self.left[message.body]).into_owned();
-        let response = Response {
-            status: message.status,
-            headers: headers.collect::<Result<_, _>>()?,
-            body,
-        };
-        self.left.drain(..message.end);
-        Ok(response)
+        let headers = headers.collect::<io::Result<_>>()?;
+        let body = String::from_utf8_lossy(&self.buffer[message.body]).into_owned();
+        self.buffer.drain(..message.end);
+        Ok(Response { status: message.status, headers, body })
     }
 
-    /// Blocks until the other side closes or resets the connection; `false` when it has done
-    /// neither in that time, or has sent something instead.
+    /// Blocks until the server closes or resets the connection; `false` if it does neither
+    /// `within` that time, or sends a byte instead.
     pub fn is_closed_within(&mut self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
-        let closed = self.left.is_empty()
-            && loop {
-                // Zero would mean "for ever".
-                let rest = deadline.saturating_duration_since(Instant::now());
-                let _ = self
-                    .stream
-                    .set_read_timeout(Some(rest.max(Duration::from_millis(1))));
-                match self.stream.read(&mut [0; 1]) {
-                    Ok(n) => break n == 0,
-                    Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                    Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                        if rest.is_zero() {
-                            break false;
-                        }
-                    }
-                    Err(_) => break true,
-                }
-            };
+        let is_closed = self.buffer.is_empty() && self.is_closed_before(deadline);
         let _ = self.stream.set_read_timeout(Some(TIME_OUT));
-        closed
+        is_closed
     }
 
-    /// The socket itself, for what the kit does not do.
+    fn is_closed_before(&mut self, deadline: Instant) -> bool {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Zero would mean "no time-out".
+            let time_out = left.max(Duration::from_millis(1));
+            let _ = self.stream.set_read_timeout(Some(time_out));
+            match self.stream.read(&mut [0; 1]) {
+                Ok(count) => return count == 0,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    if left.is_zero() {
+                        return false;
+                    }
+                }
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn read_to_end(&mut self) -> io::Result<()> {
+        while fill(&mut self.stream, &mut self.buffer)? > 0 {}
+        Ok(())
+    }
+
+    /// The socket itself, for what this client does not do.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
     }

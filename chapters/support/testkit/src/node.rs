@@ -1,4 +1,4 @@
-//! Node, where the machine has it.
+//! Node, if the machine has it.
 
 use std::env;
 use std::ffi::OsStr;
@@ -6,14 +6,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::place::{TempDir, temp_dir};
+use crate::temp_dir::{TempDir, temp_dir};
 
-/// Where `node` is, by `PATH`. When there is none, says so on standard error and returns `None`:
-/// the test then has to return too.
+/// The path of `node`, by `PATH`. If there is none, prints so on standard error and returns
+/// `None`; the test then returns as well.
 ///
 /// # Panics
-/// When there is none and `REQUIRE_NODE` is set: a machine that is to run these tests must not
-/// skip them in silence.
+/// If there is none and `REQUIRE_NODE` is set: CI must not skip these tests.
 #[track_caller]
 pub fn node() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -24,7 +23,7 @@ pub fn node() -> Option<PathBuf> {
         if env::var_os("REQUIRE_NODE").is_some() {
             panic!("node is required here (REQUIRE_NODE) but not found in PATH");
         }
-        // Not `eprintln!`: the harness keeps that back when a test passes, and this one will.
+        // Not `eprintln!`: the test harness does not show that of a test that passes.
         let _ = writeln!(io::stderr(), "skipped: no node found in PATH");
     }
     found
@@ -37,11 +36,11 @@ pub struct NodeScript {
     _dir: TempDir,
 }
 
-/// Writes `script_source` to a file that everybody may read. With `include_str!` a test so brings
-/// its script along, and runs also where the source tree cannot be read.
+/// Writes `script_source` to a file that every user may read. With `include_str!` the script
+/// is a part of the test, which then runs without the source tree.
 ///
 /// # Panics
-/// When the file cannot be written.
+/// If the file cannot be written.
 #[track_caller]
 pub fn node_program(script_source: &str) -> NodeScript {
     let dir = temp_dir();
@@ -49,7 +48,7 @@ pub fn node_program(script_source: &str) -> NodeScript {
 }
 
 impl NodeScript {
-    /// Where the script is.
+    /// The path of the script.
     pub fn path(&self) -> &Path {
         &self.path
     }

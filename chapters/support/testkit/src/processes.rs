@@ -1,15 +1,15 @@
-//! What `/proc` (Linux) tells about processes; see `proc_pid_stat(5)`.
+//! Processes, as `/proc` (Linux) shows them; see proc_pid_stat(5).
 
 use std::collections::HashSet;
 use std::fs;
 use std::time::Duration;
 
-use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use procfs::process::{self, Stat, all_processes};
 
-/// One process, not just its number: a number is given to another process later on, but the
-/// start time then differs.
+/// One process. A pid alone is not enough: when its process is gone, another one may get
+/// it, but with another start time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Process {
     /// The process id.
@@ -19,25 +19,25 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process that has this number now, a zombie included; `None` when there is none.
+    /// The process that has this pid now, even if it is a zombie; `None` if there is none.
     pub fn of(pid: i32) -> Option<Process> {
-        Stat::of(pid).map(|stat| stat.process())
+        stat(pid).map(|stat| Process::from(&stat))
     }
 
-    /// Whether this very process is there and is not a zombie.
+    /// Whether this process exists and is not a zombie.
     pub fn alive(&self) -> bool {
-        self.stat().is_some_and(|stat| stat.alive())
+        self.stat().is_some_and(|stat| is_alive(&stat))
     }
 
-    /// Whether this very process is there, be it as a zombie.
+    /// Whether this process exists, even if it is a zombie.
     pub fn exists(&self) -> bool {
         self.stat().is_some()
     }
 
-    /// Sends it a signal; `false` when it is not there any more.
+    /// Sends it a signal; `false` if it is not alive.
     ///
     /// # Panics
-    /// When told to signal process 1 or less, which would reach far more than one process.
+    /// If its pid is 1 or less: kill(2) would reach far more than one process.
     pub fn signal(&self, signal: Signal) -> bool {
         assert!(self.pid > 1, "refusing to signal process {}", self.pid);
         self.alive() && kill(Pid::from_raw(self.pid), signal).is_ok()
@@ -45,145 +45,132 @@ impl Process {
 
     /// Its program and arguments, for messages; empty for a zombie.
     pub fn command_line(&self) -> String {
-        let bytes =
-            fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned()
+        let words = process::Process::new(self.pid).and_then(|it| it.cmdline());
+        words.unwrap_or_default().join(" ")
     }
 
     fn stat(&self) -> Option<Stat> {
-        Stat::of(self.pid).filter(|stat| stat.start_time == self.start_time)
+        stat(self.pid).filter(|stat| stat.starttime == self.start_time)
     }
 }
 
-/// Whether a process with this number exists and is no zombie. Prefer [`Process::alive`] where
-/// the number may have been given to another process meanwhile.
+impl From<&Stat> for Process {
+    fn from(stat: &Stat) -> Process {
+        Process { pid: stat.pid, start_time: stat.starttime }
+    }
+}
+
+/// Whether a process with this pid exists and is not a zombie. Prefer [`Process::alive`] if
+/// another process may have got the pid in the meantime.
 pub fn alive(pid: i32) -> bool {
-    Stat::of(pid).is_some_and(|stat| stat.alive())
+    stat(pid).is_some_and(|stat| is_alive(&stat))
 }
 
 /// The living children of `pid`, oldest first.
 pub fn children_of(pid: i32) -> Vec<Process> {
-    sorted(living().iter().filter(|s| s.ppid == pid).map(Stat::process).collect())
+    Table::read().children_of(pid)
 }
 
 /// The living children of `pid`, their children, and so on, oldest first.
 pub fn descendants_of(pid: i32) -> Vec<Process> {
-    let table = living();
-    let pids = closure(&table, HashSet::from([pid]));
-    let below = table.iter().filter(|s| s.pid != pid && pids.contains(&s.pid));
-    sorted(below.map(Stat::process).collect())
+    Table::read().descendants_of(pid)
 }
 
-/// The children of `pid` that have ended and that it has not reaped.
+/// The children of `pid` that have exited and that it has not reaped.
 pub fn zombies_of(pid: i32) -> Vec<Process> {
-    let zombies = table().into_iter().filter(|s| s.ppid == pid && s.state == 'Z');
-    sorted(zombies.map(|s| s.process()).collect())
+    Table::read().zombies_of(pid)
 }
 
 /// The open descriptors of `pid` and what each refers to (`socket:[123]`, `/dev/null`), by
-/// number. Empty when the process is gone or is not ours to look into.
+/// number. Empty if the process is gone or belongs to another user.
+///
+/// This is `/proc`'s own text: procfs parses it, and fails for the kinds that it does not
+/// know.
 pub fn fds(pid: i32) -> Vec<(i32, String)> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return Vec::new();
     };
-    let mut found: Vec<(i32, String)> = entries
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            // It may have been closed since the directory was read: then it is not open.
-            let target = fs::read_link(entry.path()).ok()?;
-            let number = entry.file_name().to_str()?.parse().ok()?;
-            Some((number, target.to_string_lossy().into_owned()))
-        })
-        .collect();
-    found.sort();
-    found
+    let open = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        // It may have been closed since the directory was read: then it is not open.
+        let target = fs::read_link(entry.path()).ok()?;
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        Some((number, target.to_string_lossy().into_owned()))
+    });
+    let mut open: Vec<_> = open.collect();
+    open.sort();
+    open
 }
 
-/// How many threads `pid` has; 0 when it is gone.
+/// How many threads `pid` has; 0 if it is gone.
 pub fn threads(pid: i32) -> usize {
-    Stat::of(pid).map_or(0, |stat| stat.threads)
+    stat(pid).map_or(0, |stat| stat.num_threads as usize)
 }
 
-/// The CPU time that `pid` has used so far, in user and in kernel mode, in steps of one clock
-/// tick (10 ms as a rule). Zero when it is gone.
+/// The CPU time that `pid` has used so far, in user and in kernel mode, in steps of one
+/// clock tick (usually 10 ms). Zero if it is gone.
 pub fn cpu_time(pid: i32) -> Duration {
-    // SAFETY: sysconf(3) takes a number, returns a number and touches no memory of ours.
-    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    let ticks = Stat::of(pid).map_or(0, |stat| stat.ticks);
-    Duration::from_secs(ticks) / u32::try_from(per_second).unwrap_or(100).max(1)
+    let ticks = stat(pid).map_or(0, |stat| stat.utime + stat.stime);
+    Duration::from_millis(1000 * ticks / procfs::ticks_per_second())
 }
 
-/// The line of `/proc/PID/stat`, as far as the kit needs it.
-pub(crate) struct Stat {
-    pub pid: i32,
-    pub state: char,
-    pub ppid: i32,
-    pub pgrp: i32,
-    pub ticks: u64,
-    pub threads: usize,
-    pub start_time: u64,
-}
+/// All processes that are visible to us, at one moment. To read it takes milliseconds.
+pub(crate) struct Table(Vec<Stat>);
 
-impl Stat {
-    pub fn of(pid: i32) -> Option<Stat> {
-        Stat::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+impl Table {
+    pub fn read() -> Table {
+        let processes = all_processes().expect("/proc is needed to find processes");
+        Table(processes.filter_map(|it| it.ok()?.stat().ok()).collect())
     }
 
-    /// The second field is the program's name in parentheses, and the name may itself contain
-    /// spaces and parentheses: so count from behind the last one. There stands field 3.
-    fn parse(pid: i32, line: &str) -> Option<Stat> {
-        let fields: Vec<&str> =
-            line[line.rfind(')')? + 1..].split_whitespace().collect();
-        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
-        Some(Stat {
-            pid,
-            state: fields.first()?.chars().next()?,
-            ppid: number(4)? as i32,
-            pgrp: number(5)? as i32,
-            ticks: number(14)? + number(15)?,
-            threads: number(20)? as usize,
-            start_time: number(22)?,
-        })
+    /// As the function of that name.
+    pub fn children_of(&self, pid: i32) -> Vec<Process> {
+        sorted(self.living().filter(|it| it.ppid == pid))
     }
 
-    pub fn alive(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X' | 'x')
+    /// As the function of that name.
+    pub fn descendants_of(&self, pid: i32) -> Vec<Process> {
+        let mut processes = self.with_descendants(HashSet::from([pid]));
+        processes.retain(|it| it.pid != pid);
+        processes
     }
 
-    pub fn process(&self) -> Process {
-        Process { pid: self.pid, start_time: self.start_time }
+    /// As the function of that name.
+    pub fn zombies_of(&self, pid: i32) -> Vec<Process> {
+        sorted(self.0.iter().filter(|it| it.ppid == pid && it.state == 'Z'))
     }
-}
 
-/// Every living process that can be seen.
-pub(crate) fn living() -> Vec<Stat> {
-    table().into_iter().filter(Stat::alive).collect()
-}
+    pub fn living(&self) -> impl Iterator<Item = &Stat> {
+        self.0.iter().filter(|it| is_alive(it))
+    }
 
-/// Adds to `pids` the children of each, until there is none to add.
-pub(crate) fn closure(table: &[Stat], mut pids: HashSet<i32>) -> HashSet<i32> {
-    loop {
-        let before = pids.len();
-        for stat in table {
-            if pids.contains(&stat.ppid) {
-                pids.insert(stat.pid);
+    /// The living processes among `pids`, and all their living descendants, oldest first.
+    pub fn with_descendants(&self, mut pids: HashSet<i32>) -> Vec<Process> {
+        loop {
+            let before = pids.len();
+            for stat in self.living() {
+                if pids.contains(&stat.ppid) {
+                    pids.insert(stat.pid);
+                }
+            }
+            if pids.len() == before {
+                return sorted(self.living().filter(|it| pids.contains(&it.pid)));
             }
         }
-        if pids.len() == before {
-            return pids;
-        }
     }
 }
 
-/// Oldest first, so that a list reads in the order in which the processes were made.
-pub(crate) fn sorted(mut processes: Vec<Process>) -> Vec<Process> {
-    processes.sort_by_key(|p| (p.start_time, p.pid));
+/// Oldest first, so that a list reads in the order in which the processes started.
+fn sorted<'a>(stats: impl Iterator<Item = &'a Stat>) -> Vec<Process> {
+    let mut processes: Vec<Process> = stats.map(Process::from).collect();
+    processes.sort_by_key(|it| (it.start_time, it.pid));
     processes
 }
 
-fn table() -> Vec<Stat> {
-    let entries = fs::read_dir("/proc").expect("/proc is needed to find processes");
-    let pids =
-        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter_map(Stat::of).collect()
+fn stat(pid: i32) -> Option<Stat> {
+    process::Process::new(pid).and_then(|it| it.stat()).ok()
+}
+
+fn is_alive(stat: &Stat) -> bool {
+    !matches!(stat.state, 'Z' | 'X' | 'x')
 }

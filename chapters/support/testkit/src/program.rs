@@ -1,30 +1,29 @@
-//! A program that is to be started.
+//! A program before it is started.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::capture::Capture;
-use crate::cell;
-use crate::family::{Family, new_mark};
+use crate::process_tree::{ProcessTree, new_marker};
 use crate::processes::Process;
-use crate::running::Running;
-use crate::spawn::{spawn, spawn_confined};
+use crate::running::{Output, Running};
+use crate::sandbox::{self, MAX_OUTPUT};
+use crate::spawn::spawn;
+use crate::{failure, time_limit};
 
-/// How a program is to be started: arguments, environment, directory. Standard input is
-/// `/dev/null` unless said otherwise.
+/// How a program will be started: its arguments, environment, directory. Its standard input
+/// is `/dev/null`, unless set.
 pub struct Program {
     command: Command,
     inherited: Vec<OwnedFd>,
     limit: Duration,
-    in_cell: bool,
+    is_sandboxed: bool,
 }
 
 impl Program {
@@ -33,7 +32,7 @@ impl Program {
         let mut command = Command::new(path);
         command.stdin(Stdio::null());
         let limit = Duration::from_secs(20);
-        Program { command, inherited: Vec::new(), limit, in_cell: false }
+        Program { command, inherited: Vec::new(), limit, is_sandboxed: false }
     }
 
     /// Adds one argument.
@@ -61,7 +60,7 @@ impl Program {
         self
     }
 
-    /// Takes a variable out of the environment that the program would inherit.
+    /// Removes a variable from the environment that the program would inherit.
     pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Program {
         self.command.env_remove(name);
         self
@@ -73,96 +72,84 @@ impl Program {
         self
     }
 
-    /// `/dev/null` as standard input: the default, and the way back to it.
-    pub fn stdin_null(self) -> Program {
-        self.stdin(Stdio::null())
-    }
-
-    /// Something else as standard input: an open file, or the reading end of a pipe.
+    /// Sets its standard input: an open file, or the reading end of a pipe.
     pub fn stdin(mut self, input: impl Into<Stdio>) -> Program {
         self.command.stdin(input);
         self
     }
 
-    /// How long [`output`](Program::output) may take. The default is 20 s.
+    /// Sets how long [`output`](Program::output) may take. The default is 20 s.
     pub fn limit(mut self, limit: Duration) -> Program {
         self.limit = limit;
         self
     }
 
-    /// Has it run in a [cell], where it can do no harm. It then has 10 s for
-    /// [`output`](Program::output), unless the [limit](Program::limit) is set after this.
-    pub fn in_cell(self) -> Program {
-        Program { in_cell: true, limit: Duration::from_secs(10), ..self }
+    /// Runs it in a [sandbox], where it can do no harm, and without backtraces. The limit of
+    /// [`output`](Program::output) is then 10 s; a later [`limit`](Program::limit) changes
+    /// it.
+    pub fn sandboxed(mut self) -> Program {
+        // The reader of a failure looks for one sentence on its standard error. anyhow has
+        // a variable of its own.
+        self.command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
+        Program { is_sandboxed: true, limit: Duration::from_secs(10), ..self }
     }
 
-    /// Gives the program a channel as Node gives it to a child, and returns our end of it: so a
-    /// test can be the parent of a worker. Sets `NODE_CHANNEL_FD` and the serialization mode.
+    /// Gives the program a channel, as Node gives it to a child, and returns our end of it:
+    /// so a test can be the parent of a worker. Sets `NODE_CHANNEL_FD` and
+    /// `NODE_CHANNEL_SERIALIZATION_MODE`.
     ///
     /// # Panics
-    /// When no pair of sockets can be had.
+    /// If socketpair(2) fails.
     #[track_caller]
     pub fn channel(mut self) -> (Program, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         // The child inherits it under the number that it has here.
         let number = theirs.as_raw_fd().to_string();
         self.inherited.push(theirs.into());
-        let channel = self
+        let program = self
             .env("NODE_CHANNEL_FD", number)
             .env("NODE_CHANNEL_SERIALIZATION_MODE", "json");
-        (channel, ours)
+        (program, ours)
     }
 
     /// Starts it, in a process group of its own.
     ///
-    /// On Linux it dies with the *thread* that starts it (`PR_SET_PDEATHSIG`), so that nothing is
-    /// left when the test process itself is killed. Start it on a thread that lasts: a test's
-    /// own.
+    /// It is killed when the *thread* that started it exits (`PR_SET_PDEATHSIG`), so that
+    /// nothing is left when the test process itself is killed. Start it in a thread that
+    /// lasts: the test's own.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If it cannot be started.
     #[track_caller]
     pub fn start(mut self) -> Running {
         let name = self.name();
-        let mark = new_mark();
-        self.command.env(&mark, "1").process_group(0);
+        let marker = new_marker();
+        self.command.env(&marker, "1").process_group(0);
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let enrol = |child: &mut Child| {
-            let pid = child.id() as i32;
-            // Not reaped yet, so it is there, if only as a zombie.
-            let leader = Process::of(pid).expect("/proc shows the child");
-            let most = if self.in_cell { cell::MAX_OUTPUT } else { usize::MAX };
-            let stdout =
-                Capture::of(child.stdout.take().expect("stdout is a pipe"), most);
-            let stderr =
-                Capture::of(child.stderr.take().expect("stderr is a pipe"), most);
-            let family = Arc::new(Family::new(leader, mark, [stdout, stderr]));
-            if self.in_cell {
-                cell::watch(&family);
-            }
-            family
-        };
-        let spawned = if self.in_cell {
+        let is_sandboxed = self.is_sandboxed;
+        if is_sandboxed {
+            let limit = time_limit::seconds();
             assert!(
-                !cell::time_is_up(),
-                "cannot start `{name}`: all tests together may take {} s, and the tests before this one \
-                 have used them up",
-                cell::run_limit().as_secs()
+                !time_limit::is_up(),
+                "cannot start `{name}`: all tests together may take {limit} s, and the tests before \
+                 this one have used them up"
             );
-            spawn_confined(&mut self.command, self.inherited, enrol)
-        } else {
-            spawn(&mut self.command, self.inherited, enrol)
-        };
-        let (child, family) =
-            spawned.unwrap_or_else(|e| panic!("cannot start `{name}`: {e}"));
-        Running::new(name, child, family)
+            // Before `spawn`: a change of user clears the signal at the parent's death
+            // (prctl(2)).
+            sandbox::confine(&mut self.command);
+        }
+        let register = |child: &mut Child| register(child, marker, is_sandboxed);
+        match spawn(&mut self.command, self.inherited, register) {
+            Ok((child, tree)) => Running::new(name, child, tree),
+            Err(error) => panic!("cannot start `{name}`: {error}"),
+        }
     }
 
-    /// Runs it to its end and returns what came of it. Whatever it left behind is killed.
+    /// Runs it until it exits. Then kills its descendants, if there are any left.
     ///
     /// # Panics
-    /// When it cannot be started; when it has not ended within the [limit](Program::limit), or
-    /// when something that it started still holds its output then.
+    /// If it cannot be started; if it has not exited within the [limit](Program::limit), or
+    /// if one of its descendants still holds its output open then.
     #[track_caller]
     pub fn output(self) -> Output {
         let limit = self.limit;
@@ -176,30 +163,21 @@ impl Program {
     }
 }
 
-/// What a program came to.
-#[derive(Debug)]
-pub struct Output {
-    /// How it ended.
-    pub status: ExitStatus,
-    /// All of its standard output.
-    pub stdout: String,
-    /// All of its standard error.
-    pub stderr: String,
-}
-
-impl Output {
-    /// Standard output as one JSON value a line.
-    ///
-    /// # Panics
-    /// When a line is not JSON.
-    #[track_caller]
-    pub fn json_lines(&self) -> Vec<Value> {
-        self.stdout.lines().map(|line| json(line)).collect()
+/// Begins to capture its output, and to watch it if it is sandboxed.
+fn register(
+    child: &mut Child,
+    marker: String,
+    is_sandboxed: bool,
+) -> Arc<ProcessTree> {
+    // It was not reaped yet, so it exists, if only as a zombie.
+    let leader = Process::of(child.id() as i32).expect("/proc shows the child");
+    let limit = if is_sandboxed { MAX_OUTPUT } else { usize::MAX };
+    let stdout = Capture::start(child.stdout.take().expect("a pipe"), limit);
+    let stderr = Capture::start(child.stderr.take().expect("a pipe"), limit);
+    let tree = Arc::new(ProcessTree::new(leader, marker, [stdout, stderr]));
+    if is_sandboxed {
+        failure::watch(&tree.stderr);
+        sandbox::watch(&tree);
     }
-}
-
-#[track_caller]
-fn json(line: &str) -> Value {
-    serde_json::from_str(line)
-        .unwrap_or_else(|e| panic!("not JSON ({e}): {line:?}"))
+    tree
 }

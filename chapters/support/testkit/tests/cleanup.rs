@@ -1,4 +1,4 @@
-//! Nothing outlives a test: not when it panics, not when it is killed.
+//! Nothing outlives a test, even if it panics or is killed.
 
 mod common;
 
@@ -11,51 +11,51 @@ use testkit::{Process, Program, Running, Signal, assert_all_gone, eventually};
 const LONG: Duration = Duration::from_secs(10);
 const NOW: Duration = Duration::ZERO;
 
-/// Starts it and waits until its family has that many members.
+/// Starts it and waits until there are that many processes.
 #[track_caller]
-fn family_of(program: Program, members: usize) -> (Running, Vec<Process>) {
+fn start(program: Program, count: usize) -> (Running, Vec<Process>) {
     let running = program.start();
-    let what = format!("{members} processes");
-    eventually(&what, LONG, || running.processes().len() == members);
+    let what = format!("{count} processes");
+    eventually(&what, LONG, || running.processes().len() == count);
     // From fork to exec a shell's child still is the shell.
-    let begun = |p: &&Process| p.command_line().starts_with("sleep");
+    let has_begun = |p: &&Process| p.command_line().starts_with("sleep");
     eventually("all have begun", LONG, || {
-        running.processes().iter().filter(begun).count() >= members - 1
+        running.processes().iter().filter(has_begun).count() >= count - 1
     });
-    let family = running.processes();
-    (running, family)
+    let processes = running.processes();
+    (running, processes)
 }
 
 #[test]
 fn a_test_that_panics_leaves_nothing() {
-    let mut family = Vec::new();
+    let mut processes = Vec::new();
     panic_of(|| {
-        let (_running, all) = family_of(sh("sleep 1000 & sleep 1000 & wait"), 3);
-        family = all;
+        let (_running, all) = start(sh("sleep 1000 & sleep 1000 & wait"), 3);
+        processes = all;
         panic!("as a failing test does");
     });
-    assert_eq!(family.len(), 3);
-    assert_all_gone(&family, None, NOW);
+    assert_eq!(processes.len(), 3);
+    assert_all_gone(&processes, None, NOW);
 }
 
 #[test]
-fn whoever_leaves_the_group_is_found() {
-    let (running, family) =
-        family_of(sh("setsid sleep 1000 & sleep 1000 & wait"), 3);
+fn a_process_that_leaves_the_group_is_found() {
+    let (running, processes) =
+        start(sh("setsid sleep 1000 & sleep 1000 & wait"), 3);
     drop(running);
-    assert_all_gone(&family, None, NOW);
+    assert_all_gone(&processes, None, NOW);
 }
 
 #[test]
 fn orphans_are_found() {
-    // The shell ends at once, so its children become init's; one in a session of its own.
-    let (running, family) =
-        family_of(sh("setsid sleep 1000 & sleep 1000 & sleep 1000 &"), 3);
+    // The shell exits at once, so its children become init's; one in a session of its own.
+    let (running, processes) =
+        start(sh("setsid sleep 1000 & sleep 1000 & sleep 1000 &"), 3);
     assert!(running.wait(LONG).success());
-    assert_eq!(running.children(), [], "they are not its children any more");
-    assert_eq!(running.processes().len(), 3, "but of its family");
+    assert_eq!(running.children(), [], "they are no longer its children");
+    assert_eq!(running.processes().len(), 3, "but still of its tree");
     drop(running);
-    assert_all_gone(&family, None, NOW);
+    assert_all_gone(&processes, None, NOW);
 }
 
 #[test]
@@ -63,60 +63,63 @@ fn an_orphan_without_the_mark_is_found_in_the_group() {
     let program = sh("env -i /bin/sleep 1000 & read x < /dev/null; exit 0");
     let running = program.start();
     assert!(running.wait(LONG).success());
-    let family = running.processes();
-    assert_eq!(family.len(), 1, "reaping the leader must not lose its group");
+    let processes = running.processes();
+    assert_eq!(processes.len(), 1, "reaping the leader must not lose its group");
     drop(running);
-    assert_all_gone(&family, None, NOW);
+    assert_all_gone(&processes, None, NOW);
 }
 
 #[test]
-fn stopped_and_stubborn_processes_end_too() {
-    let (running, family) =
-        family_of(sh("trap '' TERM INT HUP; sleep 1000 & sleep 1000"), 3);
-    for process in &family {
+fn stopped_processes_and_those_that_ignore_signals_are_killed() {
+    let (running, processes) =
+        start(sh("trap '' TERM INT HUP; sleep 1000 & sleep 1000"), 3);
+    for process in &processes {
         assert!(process.signal(Signal::SIGSTOP));
     }
     drop(running);
-    assert_all_gone(&family, None, NOW);
+    assert_all_gone(&processes, None, NOW);
 }
 
 #[test]
-fn a_family_that_forks_without_end_ends() {
+fn a_program_that_forks_without_end_is_killed() {
     let running = sh("while :; do sleep 0.05 & sleep 0.01; done").start();
     eventually("a few", LONG, || running.descendants().len() > 2);
-    let mark = running.process();
+    let leader = running.process();
     drop(running);
-    assert_all_gone(&[mark], None, NOW);
+    assert_all_gone(&[leader], None, NOW);
 }
 
 #[test]
-fn two_programs_do_not_harm_each_other() {
-    let (first, first_family) = family_of(sh("sleep 1000 & wait"), 2);
-    let (second, second_family) = family_of(sh("sleep 1000 & wait"), 2);
+fn dropping_one_program_leaves_the_other_alone() {
+    let (first, first_processes) = start(sh("sleep 1000 & wait"), 2);
+    let (second, second_processes) = start(sh("sleep 1000 & wait"), 2);
     drop(first);
-    assert_all_gone(&first_family, None, NOW);
-    assert_eq!(second.processes(), second_family);
+    assert_all_gone(&first_processes, None, NOW);
+    assert_eq!(second.processes(), second_processes);
 }
 
 #[test]
-fn who_is_left_is_named() {
-    let (running, family) = family_of(sh("sleep 1000 & wait"), 2);
+fn what_is_left_is_named() {
+    let (running, processes) = start(sh("sleep 1000 & wait"), 2);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let text = panic_of(|| {
-        assert_all_gone(&family, Some(port), Duration::from_millis(50))
+        assert_all_gone(&processes, Some(port), Duration::from_millis(50))
     });
     assert!(
-        text.contains(&format!("process {} lives: sleep 1000", family[1].pid)),
+        text.contains(&format!(
+            "process {} is alive: sleep 1000",
+            processes[1].pid
+        )),
         "{text}"
     );
     assert!(text.contains(&format!("port {port} is still taken")), "{text}");
     drop(running);
     drop(listener);
-    assert_all_gone(&family, Some(port), LONG);
+    assert_all_gone(&processes, Some(port), LONG);
 }
 
-/// Not a test: what the next one starts, and kills.
+/// Not a test: the next test starts it, and kills it.
 #[test]
 #[ignore = "the test below runs it"]
 fn victim() {
@@ -135,5 +138,5 @@ fn a_test_process_that_is_killed_leaves_nothing() {
     let child = Process::of(pid).expect("its program");
     tests.signal(Signal::SIGKILL);
     tests.wait(LONG);
-    eventually("its program dies with it", LONG, || !child.alive());
+    eventually("its program is killed with it", LONG, || !child.alive());
 }

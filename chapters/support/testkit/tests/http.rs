@@ -1,4 +1,4 @@
-//! Reading answers: whole ones, and cut ones.
+//! Reading responses: complete ones, and incomplete ones.
 
 mod common;
 
@@ -18,11 +18,11 @@ fn a_body_with_a_length() {
     let addr = replying(
         "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nX-A:  b \r\n\r\nhello",
     );
-    let answer = get(addr).expect("an answer");
-    assert_eq!((answer.status, answer.body.as_str()), (404, "hello"));
-    assert_eq!(answer.header("x-a"), Some("b"));
-    assert_eq!(answer.header("x-b"), None);
-    assert_eq!(answer.headers.len(), 2);
+    let response = get(addr).expect("a response");
+    assert_eq!((response.status, response.body.as_str()), (404, "hello"));
+    assert_eq!(response.header("x-a"), Some("b"));
+    assert_eq!(response.header("x-b"), None);
+    assert_eq!(response.headers.len(), 2);
 }
 
 #[test]
@@ -31,30 +31,30 @@ fn a_body_in_chunks() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
          5\r\nhello\r\n1;note=x\r\n,\r\nA\r\n chunked 1\r\n0\r\nTrailer: x\r\n\r\n",
     );
-    assert_eq!(get(addr).expect("an answer").body, "hello, chunked 1");
+    assert_eq!(get(addr).expect("a response").body, "hello, chunked 1");
 }
 
 #[test]
-fn a_body_to_the_end_of_the_stream() {
+fn a_body_until_eof() {
     let addr = replying("HTTP/1.0 200 OK\r\n\r\nall of it");
-    assert_eq!(get(addr).expect("an answer").body, "all of it");
+    assert_eq!(get(addr).expect("a response").body, "all of it");
 }
 
 #[test]
-fn an_answer_byte_by_byte() {
+fn a_response_byte_by_byte() {
     let addr = server(|_, mut stream| {
         read_request(&mut stream);
         stream.set_nodelay(true).expect("no delay");
-        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
-        for byte in answer.as_bytes() {
+        let response = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        for byte in response.as_bytes() {
             stream.write_all(&[*byte]).expect("the client reads");
         }
     });
-    assert_eq!(get(addr).expect("an answer").body, "abc");
+    assert_eq!(get(addr).expect("a response").body, "abc");
 }
 
 #[test]
-fn what_is_cut_is_an_error() {
+fn an_incomplete_response_is_an_error() {
     for (cut, why) in [
         ("", "before the first byte"),
         ("HTTP/1.1 200 O", "in the head, after 14 bytes"),
@@ -72,14 +72,14 @@ fn what_is_cut_is_an_error() {
             "missing",
         ),
     ] {
-        let error = get(replying(cut)).expect_err("a cut answer");
+        let error = get(replying(cut)).expect_err("an incomplete response");
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{cut:?}");
         assert!(error.to_string().contains(why), "{cut:?}: {error}");
     }
 }
 
 #[test]
-fn what_is_no_http_is_an_error() {
+fn a_response_that_is_not_http_is_an_error() {
     for nonsense in [
         "Request handled with normal priority\r\n\r\n",
         "HTTP/1.1 2000 OK\r\n\r\n",
@@ -88,34 +88,33 @@ fn what_is_no_http_is_an_error() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nabc",
     ] {
-        let error = get(replying(nonsense)).expect_err("no answer");
+        let error = get(replying(nonsense)).expect_err("not HTTP");
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{nonsense:?}: {error}");
     }
 }
 
 #[test]
-fn nobody_there() {
-    let error =
-        get(([127, 0, 0, 1], free_port()).into()).expect_err("nobody listens");
+fn without_a_listener_the_connection_is_refused() {
+    let error = get(([127, 0, 0, 1], free_port()).into()).expect_err("no listener");
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }
 
 #[test]
-fn an_answer_without_header() {
+fn a_response_without_header() {
     let addr = replying("Request handled with normal priority, running on 42");
-    let text = raw_exchange(addr, b"GET / HTTP/1.0\r\n\r\n").expect("an answer");
+    let text = raw_exchange(addr, b"GET / HTTP/1.0\r\n\r\n").expect("a response");
     assert_eq!(text, "Request handled with normal priority, running on 42");
     assert_eq!(pid_in(&text), Some(42));
 }
 
-/// Two answers a connection, then the end.
+/// Two responses on each connection, then it closes.
 fn answer_twice(_: u64, mut stream: TcpStream) {
     for body in ["one", "two"] {
         read_request(&mut stream);
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{body}")
             .expect("it reads");
     }
-    // The client asks no more; its end is our sign to go.
+    // Returns at the client's EOF.
     read_request(&mut stream);
 }
 
@@ -130,7 +129,7 @@ fn a_connection_is_kept() {
 }
 
 #[test]
-fn answers_may_come_at_once() {
+fn requests_may_be_sent_at_once() {
     let mut client = Client::connect(server(answer_twice)).expect("a connection");
     let request = b"GET / HTTP/1.1\r\n\r\n".repeat(2);
     client.send_raw(&request).expect("it is sent");
@@ -139,7 +138,7 @@ fn answers_may_come_at_once() {
 }
 
 #[test]
-fn something_sent_is_not_closed() {
+fn a_connection_that_has_sent_a_byte_is_not_closed() {
     let addr = server(|_, mut stream| {
         stream.write_all(b"x").expect("it is sent");
         let _ = stream.shutdown(Shutdown::Write);
@@ -149,7 +148,7 @@ fn something_sent_is_not_closed() {
 }
 
 #[test]
-fn pids_are_found_in_replies() {
+fn pids_are_found_in_responses() {
     assert_eq!(pid_in("handled by child, pid is 1234\n"), Some(1234));
     assert_eq!(
         pid_in("Request handled with special priority, running on 7"),

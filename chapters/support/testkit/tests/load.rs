@@ -1,4 +1,4 @@
-//! The load client must miss no loss and invent none.
+//! The load client misses no loss and invents none.
 
 mod common;
 
@@ -17,7 +17,7 @@ fn load(addr: std::net::SocketAddr, kind: Kind) -> Load {
     Load { addr, clients: 4, kind }
 }
 
-/// Writes an answer as chapters 3 and 5 do, with one more header line.
+/// Writes a response as chapters 3 and 5 do, with one more header line.
 fn answer(stream: &mut TcpStream, extra: &str) {
     let body = "handled by child, pid is 42\n";
     let length = body.len();
@@ -74,7 +74,7 @@ fn every_third_connection_dropped_is_seen() {
         let report = load(addr, kind).run_total(90);
         assert_sums_up(&report, 90);
         assert_eq!((report.answered, report.lost_count), (60, 30), "{report}");
-        assert_eq!(report.lost.len(), 20, "only the first are told");
+        assert_eq!(report.lost.len(), 20, "only the first are shown");
         assert!(report.lost[0].contains("new connection"), "{report}");
         assert!(
             panic_of(|| report.assert_none_lost()).contains("60 answered, 30 lost")
@@ -83,7 +83,7 @@ fn every_third_connection_dropped_is_seen() {
 }
 
 #[test]
-fn an_answer_that_is_not_whole_is_a_loss() {
+fn an_incomplete_or_wrong_response_is_a_loss() {
     for (bytes, kind) in [
         ("Request handled with normal priority, running on ", Kind::Raw),
         ("Request handled with normal priority, running on 4x", Kind::Raw),
@@ -120,7 +120,7 @@ fn a_reset_is_a_loss() {
 }
 
 #[test]
-fn nobody_there_is_refused_and_not_lost() {
+fn without_a_listener_requests_are_refused_and_not_lost() {
     let addr = ([127, 0, 0, 1], free_port()).into();
     let report = load(addr, Kind::HttpKeepAlive).run_total(10);
     assert_eq!((report.refused, report.lost_count), (10, 0), "{report}");
@@ -132,7 +132,7 @@ fn nobody_there_is_refused_and_not_lost() {
 }
 
 #[test]
-fn keep_alive_keeps_and_follows_close() {
+fn keep_alive_keeps_connections_and_obeys_close() {
     static CONNECTIONS: Mutex<u64> = Mutex::new(0);
     let addr = server(|_, mut stream| {
         *CONNECTIONS.lock().expect("the count") += 1;
@@ -152,12 +152,12 @@ fn keep_alive_keeps_and_follows_close() {
     let connections = *CONNECTIONS.lock().expect("the count");
     assert!(
         (40..=44).contains(&connections),
-        "{connections} connections, ten answers each"
+        "{connections} connections, ten responses each"
     );
 }
 
 #[test]
-fn a_kept_connection_that_ends_unannounced_is_a_loss() {
+fn a_kept_connection_that_closes_unannounced_is_a_loss() {
     let addr = server(|_, mut stream| {
         read_request(&mut stream);
         answer(&mut stream, "");

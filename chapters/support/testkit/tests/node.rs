@@ -1,4 +1,4 @@
-//! Finding node, or saying that it is not there.
+//! Finding node, or saying that there is none.
 
 mod common;
 
@@ -15,7 +15,7 @@ fn a_script_runs_and_is_removed() {
         path.metadata().expect("it is there").permissions().mode() & 0o4
     };
     assert_eq!(
-        (readable(&path), readable(path.parent().expect("its place"))),
+        (readable(&path), readable(path.parent().expect("its directory"))),
         (4, 4)
     );
     if let Some(node) = node() {
@@ -23,10 +23,10 @@ fn a_script_runs_and_is_removed() {
         assert!(testkit::pid_in(&output.stdout).is_some(), "{output:?}");
     }
     drop(script);
-    assert!(!path.exists() && !path.parent().expect("its place").exists());
+    assert!(!path.exists() && !path.parent().expect("its directory").exists());
 }
 
-/// Not a test: what the next ones run where there is no node.
+/// Not a test: the next tests run it without node in `PATH`.
 #[test]
 #[ignore = "the tests below run it"]
 fn finder() {
@@ -34,28 +34,28 @@ fn finder() {
 }
 
 fn find_without(set: impl FnOnce(Program) -> Program) -> Output {
-    let nowhere = temp_dir();
+    let empty = temp_dir();
     let this = std::env::current_exe().expect("this program");
     let program = Program::new(this).args(["--exact", "finder", "--ignored"]);
-    set(program.env("PATH", nowhere.path())).output()
+    set(program.env("PATH", empty.path())).output()
 }
 
 #[test]
-fn without_node_it_is_said_though_the_test_passes() {
+fn without_node_the_test_passes_and_says_that_it_was_skipped() {
     let output = find_without(|program| program.env_remove("REQUIRE_NODE"));
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stderr, "skipped: no node found in PATH\n");
 }
 
 #[test]
-fn without_node_it_fails_where_node_is_required() {
+fn without_node_the_test_fails_if_node_is_required() {
     let output = find_without(|program| program.env("REQUIRE_NODE", "1"));
     let text = "node is required here (REQUIRE_NODE) but not found in PATH";
     assert!(!output.status.success() && output.stdout.contains(text), "{output:?}");
 }
 
 #[test]
-fn places_are_one_test_s_own() {
+fn each_directory_is_a_new_one_and_the_port_is_free() {
     let (first, second) = (temp_dir(), temp_dir());
     assert_ne!(first.path(), second.path());
     std::net::TcpListener::bind(("127.0.0.1", free_port())).expect("it is free");

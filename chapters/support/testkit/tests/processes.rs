@@ -1,4 +1,4 @@
-//! What the kit sees of a process.
+//! What `/proc` tells of a process.
 
 mod common;
 
@@ -30,7 +30,7 @@ fn children_and_their_children() {
 
 #[test]
 fn a_zombie_is_not_alive() {
-    // The shell becomes a sleep, which reaps nobody.
+    // The shell becomes a sleep, which never calls waitpid.
     let program = sh("sh -c 'exit 0' & exec sleep 1000").start();
     eventually("a zombie", LONG, || zombies_of(program.pid()).len() == 1);
     let zombie = zombies_of(program.pid())[0];
@@ -40,7 +40,7 @@ fn a_zombie_is_not_alive() {
 }
 
 #[test]
-fn a_number_that_was_given_away_is_another_process() {
+fn another_process_with_the_same_pid_is_not_this_one() {
     let program = Program::new("sleep").arg("1000").start();
     let process = program.process();
     let former = Process { start_time: process.start_time - 1, ..process };
@@ -52,7 +52,7 @@ fn a_number_that_was_given_away_is_another_process() {
 }
 
 #[test]
-fn process_one_is_never_signalled() {
+fn process_one_is_never_signaled() {
     for pid in [1, 0, -1] {
         let process = Process { pid, start_time: 0 };
         assert!(panic_of(|| process.signal(Signal::SIGCONT)).contains("refusing"));
@@ -63,7 +63,7 @@ fn process_one_is_never_signalled() {
 fn descriptors_are_listed() {
     let (program, _channel) = Program::new("sleep").arg("1000").channel();
     let program = program.start();
-    // While it is being loaded it has libraries open as well.
+    // While the dynamic linker runs, libraries are open as well.
     eventually("three and the channel, no more", LONG, || {
         fds(program.pid()).len() == 4
     });
@@ -78,11 +78,11 @@ fn descriptors_are_listed() {
 }
 
 #[test]
-fn what_we_inherited_is_not_passed_on() {
-    // As if whoever started the tests had left a descriptor open.
+fn what_the_tests_inherited_is_not_passed_on() {
+    // As if the terminal had left a descriptor open.
     let file = File::open("/dev/zero").expect("it is there");
     let open = FcntlArg::F_SETFD(FdFlag::empty());
-    fcntl(&file, open).expect("it is ours");
+    fcntl(&file, open).expect("our own file");
     let program = Program::new("sleep").arg("1000").start();
     let numbers = || fds(program.pid()).iter().map(|f| f.0).collect::<Vec<_>>();
     eventually("the standard three, no more", LONG, || numbers() == [0, 1, 2]);
@@ -92,9 +92,9 @@ fn what_we_inherited_is_not_passed_on() {
 fn cpu_time_grows_with_work_only() {
     let busy = sh("while :; do :; done").start();
     let idle = Program::new("sleep").arg("1000").start();
-    let much = Duration::from_millis(100);
-    eventually("a busy program uses CPU", LONG, || cpu_time(busy.pid()) >= much);
-    assert!(cpu_time(idle.pid()) < much);
+    let some = Duration::from_millis(100);
+    eventually("a busy program uses CPU", LONG, || cpu_time(busy.pid()) >= some);
+    assert!(cpu_time(idle.pid()) < some);
     assert_eq!(cpu_time(i32::MAX), Duration::ZERO);
 }
 

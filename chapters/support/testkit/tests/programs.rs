@@ -1,4 +1,4 @@
-//! Starting programs, reading what they print, and saying what went wrong.
+//! Starting programs, reading what they print, and reporting what went wrong.
 
 mod common;
 
@@ -27,8 +27,8 @@ fn the_builder_sets_what_it_says() {
     let dir = temp_dir();
     let program = sh("pwd; echo $KIT-$PATH_GONE; cat").env("KIT", "1").cwd(&dir);
     let output = program.env("PATH_GONE", "x").env_remove("PATH_GONE").output();
-    let place = dir.path().canonicalize().expect("the directory");
-    assert_eq!(output.stdout, format!("{}\n1-\n", place.display()));
+    let path = dir.path().canonicalize().expect("the directory");
+    assert_eq!(output.stdout, format!("{}\n1-\n", path.display()));
 }
 
 #[test]
@@ -48,23 +48,23 @@ fn json_lines_are_values() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_named() {
+fn a_program_that_does_not_exist_is_named() {
     let text = panic_of(|| Program::new("/no/such/program").arg("x").start());
     assert!(text.contains("cannot start `/no/such/program x`"), "{text}");
 }
 
 #[test]
-fn output_that_takes_too_long_tells_what_was_printed() {
+fn output_that_takes_too_long_shows_what_was_printed() {
     let text = panic_of(|| {
         sh("echo so far; echo bad >&2; exec sleep 1000").limit(SHORT).output()
     });
-    for part in ["within 100ms", "so far", "bad", "runs"] {
+    for part in ["within 100ms", "so far", "bad", "is running"] {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");
     }
 }
 
 #[test]
-fn output_held_by_a_grandchild_is_told_apart() {
+fn output_held_by_a_grandchild_has_its_own_message() {
     let text = panic_of(|| sh("sleep 1000 & echo done").limit(SHORT).output());
     assert!(
         text.contains("still holds its output") && text.contains("done"),
@@ -84,15 +84,15 @@ fn lines_are_found_from_the_start_and_only_whole() {
 }
 
 #[test]
-fn a_line_that_cannot_come_any_more_fails_at_once() {
+fn a_missing_line_fails_at_eof_and_not_later() {
     let program = sh("echo hello; echo oops >&2").start();
     let begun = Instant::now();
     let text = panic_of(|| program.wait_for_line("bye"));
     assert!(
         begun.elapsed() < Duration::from_secs(8),
-        "it waited for what could not come"
+        "it waited although EOF was read"
     );
-    for part in ["stdout", "\"bye\"", "it has ended", "hello", "oops"] {
+    for part in ["stdout", "\"bye\"", "before its end", "hello", "oops"] {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");
     }
     let text = panic_of(|| program.wait_for_stderr("bye"));
@@ -101,7 +101,7 @@ fn a_line_that_cannot_come_any_more_fails_at_once() {
 }
 
 #[test]
-fn the_port_is_read_off_the_line() {
+fn the_port_is_read_from_the_line() {
     let program = sh("echo listening on http://127.0.0.1:41234; read x").start();
     assert_eq!(program.port(), 41234);
     let program =
@@ -121,13 +121,13 @@ fn a_server_that_cannot_listen_is_quoted() {
 }
 
 #[test]
-fn wait_tells_how_it_ended() {
+fn wait_returns_the_exit_status() {
     let program = sh("echo up; exec sleep 1000").start();
     program.wait_for_line("up");
     assert_eq!(program.try_wait(), None);
     let text = panic_of(|| program.wait(SHORT));
     assert!(
-        text.contains("should have ended within 100ms") && text.contains("up"),
+        text.contains("should have exited within 100ms") && text.contains("up"),
         "{text}"
     );
     program.signal(Signal::SIGTERM);
@@ -143,9 +143,9 @@ fn wait_tells_how_it_ended() {
 }
 
 #[test]
-fn a_worker_can_have_its_channel_from_the_test() {
+fn a_test_can_be_the_parent_of_a_worker() {
     let script = r#"eval "read -r line <&$NODE_CHANNEL_FD; echo \"\$line\" >&$NODE_CHANNEL_FD""#;
-    // Not every sh takes a number of two digits there.
+    // Not every sh takes a descriptor number of two digits.
     let (program, channel) = Program::new("bash").args(["-c", script]).channel();
     let program = program.start();
     channel.set_read_timeout(Some(LONG)).expect("a time-out");
@@ -153,11 +153,11 @@ fn a_worker_can_have_its_channel_from_the_test() {
     let mut lines = BufReader::new(&channel).lines();
     assert_eq!(lines.next().expect("an echo").expect("readable"), "{\"n\":1}");
     assert!(program.wait(LONG).success(), "{}", program.stderr());
-    assert!(lines.next().is_none(), "nobody else may hold the other end");
+    assert!(lines.next().is_none(), "no other process may hold the other end");
 }
 
 #[test]
-fn waiting_says_what_for() {
+fn eventually_says_what_it_waited_for() {
     let text = panic_of(|| eventually("pigs fly", SHORT, || false));
     assert!(text.contains("pigs fly") && text.contains("100ms"), "{text}");
     let mut looks = 0;
@@ -169,6 +169,6 @@ fn waiting_says_what_for() {
     assert_eq!(
         try_eventually(Duration::ZERO, || Some(())),
         Some(()),
-        "one look there is always"
+        "there is always one look"
     );
 }

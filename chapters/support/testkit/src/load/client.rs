@@ -1,89 +1,76 @@
 //! One client: one request after another.
 
 use std::io::{self, Error, ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::sync::atomic::Ordering;
+use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Kind, Load, Report, Shared};
-use crate::reply::{pid_in, raw_reply};
-use crate::wire::read_message;
+use crate::response_reader::read_response;
+use crate::responses::{parse_raw_response, pid_in};
 
 /// A request that takes longer is lost.
 const TIME_OUT: Duration = Duration::from_secs(15);
 
-/// Before the next try where the kernel said no, so that trying does not eat the CPU.
+/// The pause before another attempt to connect, if this machine has no free port.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// How a client sends its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A connection for each request. The response is chapter 2's line without any HTTP, up
+    /// to EOF.
+    Raw,
+    /// A connection for each request, with `Connection: close`. The response is HTTP and
+    /// names a pid.
+    HttpClose,
+    /// One connection for as long as the server keeps it. A response with `Connection:
+    /// close` is followed by a new connection; a connection that is closed in any other way
+    /// has lost a request.
+    HttpKeepAlive,
+}
+
+/// A client, and the connection that it keeps.
 pub(super) struct Client {
-    load: Load,
+    addr: SocketAddr,
+    kind: Kind,
     request: Vec<u8>,
     buffer: Vec<u8>,
-    /// The connection that the next request may use: only with keep-alive.
+    /// The connection that the next request will use: only with keep-alive.
     kept: Option<TcpStream>,
 }
 
-enum Failure {
+/// The server's answer: which process gave it.
+pub(super) struct Answer {
+    pub name: Option<&'static str>,
+    pub pid: i32,
+}
+
+/// Why there is no answer.
+pub(super) enum Failure {
     Refused,
     Lost(String),
 }
 
-/// Who answered.
-struct Answer {
-    name: Option<&'static str>,
-    pid: i32,
-}
-
 impl Client {
-    pub fn new(load: Load) -> Client {
-        let request = match load.kind {
-            Kind::Raw => "GET / HTTP/1.0\r\n\r\n".to_owned(),
+    pub fn new(addr: SocketAddr, kind: Kind) -> Client {
+        let head = match kind {
+            Kind::Raw => "GET / HTTP/1.0\r\n".to_owned(),
+            Kind::HttpKeepAlive => format!("GET / HTTP/1.1\r\nHost: {addr}\r\n"),
             Kind::HttpClose => {
-                format!(
-                    "GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-                    load.addr
-                )
-            }
-            Kind::HttpKeepAlive => {
-                format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", load.addr)
+                format!("GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n")
             }
         };
-        Client {
-            load,
-            request: request.into_bytes(),
-            buffer: Vec::new(),
-            kept: None,
-        }
+        let request = (head + "\r\n").into_bytes();
+        Client { addr, kind, request, buffer: Vec::new(), kept: None }
     }
 
-    pub fn run(mut self, shared: &Shared) -> Report {
-        let mut report = Report::default();
-        while shared.next() {
-            let begun = Instant::now();
-            match self.one() {
-                Ok(answer) => {
-                    report.answer(answer.pid, answer.name, begun.elapsed());
-                    shared.answered.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(Failure::Lost(why)) => {
-                    report.lose(format!("{why} (after {:.2?})", begun.elapsed()));
-                }
-                Err(Failure::Refused) => {
-                    report.refused += 1;
-                    sleep(PAUSE);
-                }
-            }
-        }
-        report
-    }
-
-    fn one(&mut self) -> Result<Answer, Failure> {
+    /// Makes one request.
+    pub fn request(&mut self) -> Result<Answer, Failure> {
         let kept = self.kept.take();
         let state = if kept.is_some() { "kept" } else { "new" };
         let stream = match kept {
             Some(stream) => stream,
-            None => connect(&self.load).map_err(|e| match e.kind() {
+            None => connect(self.addr).map_err(|e| match e.kind() {
                 ErrorKind::ConnectionRefused => Failure::Refused,
                 _ => Failure::Lost(format!("connect: {e}")),
             })?,
@@ -94,31 +81,31 @@ impl Client {
 
     fn exchange(&mut self, mut stream: TcpStream) -> io::Result<Answer> {
         stream.write_all(&self.request)?;
-        if self.load.kind == Kind::Raw {
-            return raw_answer(&mut stream);
+        if self.kind == Kind::Raw {
+            return read_raw_answer(&mut stream);
         }
         self.buffer.clear();
-        let message = read_message(&mut stream, &mut self.buffer)?;
-        let body = &self.buffer[message.body];
+        let response = read_response(&mut stream, &mut self.buffer)?;
+        let body = &self.buffer[response.body];
         let pid = std::str::from_utf8(body).ok().and_then(pid_in);
-        let right = message.status == 200 && message.end == self.buffer.len();
-        let Some(pid) = pid.filter(|_| right) else {
+        let is_right = response.status == 200 && response.end == self.buffer.len();
+        let Some(pid) = pid.filter(|_| is_right) else {
             return Err(wrong(&self.buffer));
         };
-        match self.load.kind {
-            Kind::HttpKeepAlive if !message.close => self.kept = Some(stream),
+        match self.kind {
+            Kind::HttpKeepAlive if !response.close => self.kept = Some(stream),
             Kind::HttpKeepAlive => {}
-            _ => expect_end(&mut stream)?,
+            _ => expect_eof(&mut stream)?,
         }
         Ok(Answer { name: None, pid })
     }
 }
 
-fn connect(load: &Load) -> io::Result<TcpStream> {
+fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
     let deadline = Instant::now() + TIME_OUT;
     loop {
-        match TcpStream::connect_timeout(&load.addr, TIME_OUT) {
-            // Our own side has run out of ports: that is no fault of the server's.
+        match TcpStream::connect_timeout(&addr, TIME_OUT) {
+            // The client's side has no free port left. That is not the server's fault.
             Err(e)
                 if e.kind() == ErrorKind::AddrNotAvailable
                     && Instant::now() < deadline =>
@@ -134,50 +121,50 @@ fn connect(load: &Load) -> io::Result<TcpStream> {
     }
 }
 
-/// Only the end of the stream tells that this answer is whole.
-fn raw_answer(stream: &mut TcpStream) -> io::Result<Answer> {
+/// Reads until EOF: nothing else tells that this response is complete.
+fn read_raw_answer(stream: &mut TcpStream) -> io::Result<Answer> {
     let mut buffer = [0; 256];
     let mut used = 0;
     while used < buffer.len() {
         match read(stream, &mut buffer[used..])? {
             0 => break,
-            n => used += n,
+            count => used += count,
         }
     }
-    match raw_reply(&buffer[..used]) {
+    match parse_raw_response(&buffer[..used]) {
         Some((name, pid)) => Ok(Answer { name: Some(name), pid }),
         None if used == 0 => {
-            Err(Error::new(ErrorKind::UnexpectedEof, "end without an answer"))
+            Err(Error::new(ErrorKind::UnexpectedEof, "EOF without a response"))
         }
         None => Err(wrong(&buffer[..used])),
     }
 }
 
 /// Lets the server close first: the side that does keeps the port in TIME_WAIT, and a client
-/// soon has none left. The answer is whole already, so a reset now harms nobody.
-fn expect_end(stream: &mut TcpStream) -> io::Result<()> {
-    let mut byte = [0];
-    match read(stream, &mut byte) {
+/// soon has none left. The response is complete, so a reset does no harm now.
+fn expect_eof(stream: &mut TcpStream) -> io::Result<()> {
+    match read(stream, &mut [0]) {
         Ok(0) => Ok(()),
         Ok(_) => Err(Error::new(
             ErrorKind::InvalidData,
-            "more bytes than the answer has",
+            "bytes after the end of the response",
         )),
         Err(e) if e.kind() == ErrorKind::TimedOut => Err(Error::new(
             ErrorKind::TimedOut,
-            "answered, but still open: `close` was asked for",
+            "answered, but not closed, in spite of `Connection: close`",
         )),
         Err(_) => Ok(()),
     }
 }
 
-/// As `read`, with an error that says what happened when the time is up.
+/// read(2), with an error in words if it times out.
 fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match stream.read(buffer) {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                return Err(Error::new(ErrorKind::TimedOut, "no answer in time"));
+                let what = format!("no response within {TIME_OUT:?}");
+                return Err(Error::new(ErrorKind::TimedOut, what));
             }
             other => return other,
         }
@@ -186,5 +173,5 @@ fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 
 fn wrong(bytes: &[u8]) -> Error {
     let seen = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
-    Error::new(ErrorKind::InvalidData, format!("wrong answer {seen:?}"))
+    Error::new(ErrorKind::InvalidData, format!("wrong response {seen:?}"))
 }

@@ -1,42 +1,46 @@
-//! What came of a load.
+//! The result of a load.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-/// This many losses are told in full.
+/// So many losses are shown with their reasons.
 const REASONS: usize = 20;
 
-/// What came of a load. Every request is in exactly one of `answered`, `lost_count` and `refused`.
+/// The result of a load. Every request is in exactly one of `answered`, `lost_count` and `refused`.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Requests with a whole and right answer.
+    /// Requests with a complete and right response.
     pub answered: u64,
     /// Why requests were lost: the first 20.
     pub lost: Vec<String>,
-    /// Requests without a whole and right answer: reset, cut short, wrong, or none in 15 s.
+    /// Requests without a complete and right response: reset, cut short, wrong, or none in
+    /// 15 s.
     pub lost_count: u64,
-    /// Requests that never got a connection because nobody listened.
+    /// Requests whose connection was refused: there was no listener.
     pub refused: u64,
-    /// Answers by the process that gave them.
+    /// Responses, by the process that sent them.
     pub by_pid: HashMap<i32, u64>,
-    /// Answers by the name in them (`normal`, `special`). Only for [`Kind::Raw`](super::Kind).
+    /// Responses, by the name in them (`normal`, `special`). Only for
+    /// [`Kind::Raw`](super::Kind).
     pub by_name: HashMap<String, u64>,
-    /// From the first client's start to the last one's end.
+    /// From the start of the first client to the end of the last.
     pub elapsed: Duration,
     /// The longest that an *answered* request took, connecting included.
     pub slowest: Duration,
 }
 
 impl Report {
-    /// Answers a second.
+    /// Responses a second.
     pub fn per_second(&self) -> f64 {
         self.answered as f64 / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
+    /// Does nothing if every request was answered.
+    ///
     /// # Panics
-    /// When a request was lost or refused, with the reasons; or when there was no answer at all,
-    /// because then nothing was tested.
+    /// If a request was lost or refused, with the reasons; or if no request was made, because
+    /// then nothing was tested.
     #[track_caller]
     pub fn assert_none_lost(&self) {
         assert!(

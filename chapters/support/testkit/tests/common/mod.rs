@@ -1,6 +1,6 @@
-//! What the kit's own tests share.
+//! What the tests share.
 
-#![allow(dead_code)] // Each test program uses its part of this.
+#![allow(dead_code)] // Each test program uses a part of this.
 
 use std::any::Any;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ pub fn sh(script: &str) -> Program {
     Program::new("sh").args(["-c", script])
 }
 
-/// What a call says when it panics.
+/// The message of a call that panics.
 #[track_caller]
 pub fn panic_of<T>(call: impl FnOnce() -> T) -> String {
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -48,7 +48,7 @@ pub fn server(
     addr
 }
 
-/// Answers every connection with the same bytes once a request is there, and closes.
+/// Reads a request from each connection, writes the same bytes, and closes.
 pub fn replying(bytes: &'static str) -> SocketAddr {
     server(move |_, mut stream| {
         if read_request(&mut stream) {
@@ -57,7 +57,7 @@ pub fn replying(bytes: &'static str) -> SocketAddr {
     })
 }
 
-/// Reads one request; `false` when the client has gone.
+/// Reads one request; `false` at EOF.
 pub fn read_request(stream: &mut TcpStream) -> bool {
     let mut seen = Vec::new();
     let mut byte = [0];

@@ -1,4 +1,4 @@
-//! When the time for all tests is up, everything ends.
+//! When the time for all tests is up, they fail, and their programs are killed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use testkit::{Program, assert_all_gone, eventually};
 
 #[test]
-fn a_test_that_waits_for_ever_is_ended_and_says_why() {
-    // In a process of its own: it has 2 s, and what it says beside its failures can be looked at.
+fn a_test_that_waits_for_ever_fails_and_says_why() {
+    // In a process of its own, which has 2 s, and whose standard error can be read.
     if std::env::var_os("TEST_SECONDS").is_none_or(|it| it != "2") {
         let itself = std::env::current_exe().expect("this test program");
         let output = Program::new(itself).env("TEST_SECONDS", "2").output();
@@ -19,10 +19,10 @@ fn a_test_that_waits_for_ever_is_ended_and_says_why() {
         return;
     }
     let began = Instant::now();
-    let server = Program::new("sleep").arg("300").in_cell().start();
+    let server = Program::new("sleep").arg("300").sandboxed().start();
     let family = server.processes();
     let said = catch_unwind(AssertUnwindSafe(|| {
-        eventually("it never comes", Duration::from_secs(60), || false);
+        eventually("it never happens", Duration::from_secs(60), || false);
     }));
     assert!(
         said.is_err() && began.elapsed() < Duration::from_secs(10),

@@ -1,27 +1,27 @@
-//! Reading an HTTP/1 answer off a stream, without a copy: the load client does it a million times.
+//! Reads HTTP/1 responses from a stream, without copying: the load client reads a million.
 
 use std::io::{self, Error, ErrorKind, Read};
 use std::ops::Range;
 
-/// An answer's head may be this long.
+/// The longest head of a response.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Where in the buffer the parts of an answer are.
+/// Where in the buffer the parts of a response are.
 pub(crate) struct Message {
     pub status: u16,
     /// The status line and the header lines, without the empty line.
     pub head: Range<usize>,
-    /// The body, without any chunk sizes.
+    /// The body, without the sizes of its chunks.
     pub body: Range<usize>,
-    /// Where the next answer begins.
+    /// Where the next response begins.
     pub end: usize,
-    /// Whether the connection ends with this answer.
+    /// Whether the server closes the connection after this response.
     pub close: bool,
 }
 
-/// Reads one whole answer into `buffer`, where the answer before may have left its first bytes.
-/// The caller removes `..end` when done with it.
-pub(crate) fn read_message(
+/// Reads one whole response into `buffer`, which may hold its first bytes already. The caller
+/// removes `..end` from the buffer afterwards.
+pub(crate) fn read_response(
     stream: &mut impl Read,
     buffer: &mut Vec<u8>,
 ) -> io::Result<Message> {
@@ -36,8 +36,8 @@ pub(crate) fn read_message(
         searched = buffer.len().saturating_sub(3);
         if fill(stream, buffer)? == 0 {
             return Err(match buffer.len() {
-                0 => early("end of stream before the first byte of an answer"),
-                n => early(&format!("end of stream in the head, after {n} bytes")),
+                0 => eof("EOF before the first byte of a response"),
+                n => eof(&format!("EOF in the head, after {n} bytes")),
             });
         }
     };
@@ -45,7 +45,7 @@ pub(crate) fn read_message(
     let parsed = parse_head(&buffer[head.clone()])?;
     let (body, end) = match parsed.framing {
         Framing::Length(length) => {
-            // An absurd length must end as a cut answer, not as an overflow.
+            // An absurd length is an incomplete response, not an overflow.
             let end = start.saturating_add(length);
             need(stream, buffer, end)?;
             (start..end, end)
@@ -59,7 +59,7 @@ pub(crate) fn read_message(
     Ok(Message { status: parsed.status, head, body, end, close: parsed.close })
 }
 
-/// Reads once, at the end of `buffer`; 0 at the end of the stream.
+/// Reads once and appends to `buffer`; returns how many bytes, 0 at EOF.
 pub(crate) fn fill(
     stream: &mut impl Read,
     buffer: &mut Vec<u8>,
@@ -69,11 +69,11 @@ pub(crate) fn fill(
     let result = loop {
         match stream.read(&mut buffer[old..]) {
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            // What a socket's time-out looks like on Linux.
+            // A socket's time-out on Linux (socket(7)).
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 break Err(Error::new(
                     ErrorKind::TimedOut,
-                    "timed out: no answer, and no end",
+                    "timed out: neither a byte nor EOF",
                 ));
             }
             other => break other,
@@ -109,7 +109,7 @@ fn parse_head(head: &[u8]) -> io::Result<Head> {
     let mut close = version == "HTTP/1.0";
     let mut framing = Framing::EndOfStream;
     for line in lines {
-        let (name, value) = header(line)?;
+        let (name, value) = split_header(line)?;
         if name.eq_ignore_ascii_case("connection") {
             close = !value.eq_ignore_ascii_case("keep-alive")
                 && (close || value.eq_ignore_ascii_case("close"));
@@ -131,15 +131,15 @@ fn parse_head(head: &[u8]) -> io::Result<Head> {
 }
 
 /// Splits a header line into name and value.
-pub(crate) fn header(line: &str) -> io::Result<(&str, &str)> {
+pub(crate) fn split_header(line: &str) -> io::Result<(&str, &str)> {
     let (name, value) = line
         .split_once(':')
         .ok_or_else(|| invalid(&format!("not a header: {line:?}")))?;
     Ok((name, value.trim()))
 }
 
-/// Takes the chunk sizes out, in place: what is left is the body. Returns it and where the next
-/// answer begins.
+/// Removes the sizes of the chunks, in place. Returns where the body is, and where the next
+/// response begins.
 fn read_chunks(
     stream: &mut impl Read,
     buffer: &mut Vec<u8>,
@@ -164,7 +164,7 @@ fn read_chunks(
         end += size;
         at += size + 2;
     }
-    // Trailers, if any, up to the empty line.
+    // Trailers, up to the empty line.
     loop {
         let line = read_line(stream, buffer, at)?;
         let empty = line == at;
@@ -175,7 +175,7 @@ fn read_chunks(
     }
 }
 
-/// Reads until a whole line stands at `at`; returns where it ends.
+/// Reads until a whole line is at `at`; returns where it ends.
 fn read_line(
     stream: &mut impl Read,
     buffer: &mut Vec<u8>,
@@ -186,7 +186,7 @@ fn read_line(
             return Ok(at + length);
         }
         if fill(stream, buffer)? == 0 {
-            return Err(early("end of stream in a chunked body"));
+            return Err(eof("EOF in a chunked body"));
         }
     }
 }
@@ -200,9 +200,7 @@ fn need(
     while buffer.len() < length {
         if fill(stream, buffer)? == 0 {
             let missing = length - buffer.len();
-            return Err(early(&format!(
-                "end of stream in the body, {missing} bytes missing"
-            )));
+            return Err(eof(&format!("EOF in the body, {missing} bytes missing")));
         }
     }
     Ok(())
@@ -212,7 +210,7 @@ fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
     bytes.windows(pattern.len()).position(|window| window == pattern)
 }
 
-fn early(what: &str) -> Error {
+fn eof(what: &str) -> Error {
     Error::new(ErrorKind::UnexpectedEof, what)
 }
 

@@ -1,17 +1,17 @@
-//! The answers that the chapters' programs give.
+//! The responses of the chapters' programs.
 
-/// The number behind `pid is ` or `running on `: which process has answered.
+/// The number behind `pid is ` or `running on `: the process that sent the response.
 pub fn pid_in(text: &str) -> Option<i32> {
-    let rest = ["pid is ", "running on "].iter().find_map(|mark| {
-        let at = text.find(mark)?;
-        Some(&text[at + mark.len()..])
-    })?;
+    let rest = ["pid is ", "running on "]
+        .iter()
+        .find_map(|prefix| Some(text.split_once(prefix)?.1))?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     rest[..end].parse().ok()
 }
 
-/// Who sent chapter 2's reply. `None` unless it is that reply, whole, and nothing else.
-pub(crate) fn raw_reply(bytes: &[u8]) -> Option<(&'static str, i32)> {
+/// The name and the pid in chapter 2's response. `None` unless it is that response, whole,
+/// and nothing else.
+pub(crate) fn parse_raw_response(bytes: &[u8]) -> Option<(&'static str, i32)> {
     let rest = bytes.strip_prefix(b"Request handled with ")?;
     let (name, rest) = ["normal", "special"]
         .iter()

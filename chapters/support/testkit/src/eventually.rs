@@ -1,0 +1,90 @@
+//! Waiting until a condition holds, or until a deadline.
+
+use std::fmt::Write as _;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::port::is_free;
+use crate::processes::Process;
+use crate::time_limit;
+
+/// The pause between two looks. It costs time, but it decides nothing.
+const PAUSE: Duration = Duration::from_millis(3);
+
+/// Blocks until `condition` holds.
+///
+/// # Panics
+/// If it does not hold `within` that time. The message is `what` was waited for.
+#[track_caller]
+pub fn eventually(
+    what: &str,
+    within: Duration,
+    mut condition: impl FnMut() -> bool,
+) {
+    if try_eventually(within, || condition().then_some(())).is_none() {
+        panic!("waited {within:?} in vain: {what}");
+    }
+}
+
+/// Blocks until `look` finds something; `None` if it does not find it `within` that time.
+///
+/// The last look comes *after* the deadline: on a busy machine this thread may not run for
+/// a while, and that is not the program's fault.
+pub fn try_eventually<T>(
+    within: Duration,
+    look: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    look_until(within, time_limit::is_up, look)
+}
+
+/// Like [`try_eventually`], even after the [`time_limit`]: for cleaning up.
+pub(crate) fn clean_up_eventually<T>(
+    within: Duration,
+    look: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    look_until(within, || false, look)
+}
+
+fn look_until<T>(
+    within: Duration,
+    is_time_up: impl Fn() -> bool,
+    mut look: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        let is_last = Instant::now() >= deadline || is_time_up();
+        let found = look();
+        if found.is_some() || is_last {
+            return found;
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// Blocks until no process of `processes` is alive and `port` can be bound again on
+/// 127.0.0.1.
+///
+/// A zombie is not alive: it only waits for its parent to reap it.
+///
+/// # Panics
+/// If that takes longer than `within`. The message names what is left.
+#[track_caller]
+pub fn assert_all_gone(processes: &[Process], port: Option<u16>, within: Duration) {
+    let all_gone =
+        || processes.iter().all(|it| !it.alive()) && port.is_none_or(is_free);
+    if try_eventually(within, || all_gone().then_some(())).is_some() {
+        return;
+    }
+    let mut left = String::new();
+    for process in processes.iter().filter(|it| it.alive()) {
+        let (pid, command) = (process.pid, process.command_line());
+        let _ = write!(left, "\n  process {pid} is alive: {command}");
+    }
+    if let Some(port) = port.filter(|port| !is_free(*port)) {
+        let _ = write!(left, "\n  port {port} is still taken");
+    }
+    if left.is_empty() {
+        left.push_str("\n  all is gone now, but it took longer than that");
+    }
+    panic!("after {within:?} all should be gone, but:{left}");
+}

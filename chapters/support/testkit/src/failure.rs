@@ -1,0 +1,63 @@
+//! How a failed test of an exercise reports: its message, and nothing around it.
+
+use std::cell::RefCell;
+use std::panic::{PanicHookInfo, set_hook};
+use std::sync::{Arc, Once, Weak};
+use std::{env, thread};
+
+use crate::capture::Capture;
+
+thread_local! {
+    /// The standard error of the programs that this thread's test has started.
+    static STDERRS: RefCell<Vec<Weak<Capture>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What `todo!()` prints.
+const TODO: &str = "not yet implemented";
+
+/// From now on, a test of this process that fails prints its message without a backtrace,
+/// even with `RUST_BACKTRACE=1`: that would show the test's code, and the student is to look
+/// at the program. `RUST_BACKTRACE=full` shows it all the same.
+pub(crate) fn report_messages_only() {
+    static ONCE: Once = Once::new();
+    if env::var_os("RUST_BACKTRACE").is_none_or(|it| it != "full") {
+        ONCE.call_once(|| set_hook(Box::new(report)));
+    }
+}
+
+/// Remembers a program that the test of this thread has started.
+pub(crate) fn watch(stderr: &Arc<Capture>) {
+    STDERRS.with_borrow_mut(|stderrs| {
+        stderrs.retain(|it| it.strong_count() > 0);
+        stderrs.push(Arc::downgrade(stderr));
+    });
+}
+
+/// Prints a panic as std does, but for the backtrace. If the program stopped at a `todo!()`,
+/// that is the message: what else the test has seen follows from it.
+fn report(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or(payload.downcast_ref::<String>().map(String::as_str));
+    let message = todo_in_program()
+        .unwrap_or_else(|| text.unwrap_or("a panic without a message").to_owned());
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("without a name");
+    let place = panic.location().map(|it| format!(" at {it}")).unwrap_or_default();
+    // The test harness, nextest and `classroom` look for this first line.
+    eprintln!("\nthread '{name}' panicked{place}:\n{message}");
+}
+
+/// The text of the `todo!()` at which a program of this test has stopped, and where it is.
+fn todo_in_program() -> Option<String> {
+    let stderrs = STDERRS.try_with(|it| it.borrow().clone()).ok()?;
+    stderrs.iter().rev().filter_map(Weak::upgrade).find_map(|stderr| {
+        let text = stderr.text();
+        let at = text.find(&format!("\n{TODO}"))?;
+        let message = text[at + 1..].lines().next()?;
+        // `thread 'main' (123) panicked at src/solution.rs:6:5:` stands above it.
+        let header = text[..at].lines().last().unwrap_or_default();
+        let place = header.split_once(" panicked at ").map_or("", |(_, it)| it);
+        Some(format!("{message}\n({})", place.trim_end_matches(':')))
+    })
+}

@@ -1,0 +1,122 @@
+//! What the kernel limits.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use nix::libc;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::geteuid;
+use procfs::process::all_processes;
+
+use super::filter::Filter;
+use crate::lock::lock;
+use crate::spawn::FORKING;
+
+/// The processes that a program may have at once, itself included.
+pub const MAX_PROCESSES: usize = 64;
+
+/// What it may print, in bytes, on each of its two output streams.
+pub const MAX_OUTPUT: usize = 1 << 20;
+
+/// The user that a sandboxed program runs as if the tests run as root: *nobody*.
+const NOBODY: u32 = 65534;
+
+/// The kernel's limit on processes is above [`MAX_PROCESSES`] by so many: so the watchdog
+/// finds too many processes, and can say so in words.
+const SLACK: usize = 16;
+
+/// Address space of each of its processes, in bytes.
+const MAX_MEMORY: u64 = 2 << 30;
+
+/// The longest file that it may write, in bytes.
+const MAX_FILE: u64 = 16 << 20;
+
+/// CPU time of each of its processes, in seconds.
+const MAX_CPU: u64 = 20;
+
+/// Open descriptors of each of its processes.
+const MAX_DESCRIPTORS: u64 = 256;
+
+/// What limits the number of processes in a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessLimit {
+    /// The kernel: fork fails with `EAGAIN` (`RLIMIT_NPROC`).
+    Kernel,
+    /// Only the watchdog, which looks 20 times a second: the program runs as root, because
+    /// no other user has access to it.
+    Watchdog,
+}
+
+impl ProcessLimit {
+    /// What limits the number of processes of this program, in a sandbox.
+    pub fn of(program: impl AsRef<OsStr>) -> ProcessLimit {
+        match user_for(program.as_ref()) {
+            None if geteuid().is_root() => ProcessLimit::Watchdog,
+            _ => ProcessLimit::Kernel,
+        }
+    }
+}
+
+/// Has `command` run in a sandbox.
+pub(crate) fn confine(command: &mut Command) {
+    let user = user_for(command.get_program());
+    impose(command, user);
+}
+
+/// The user to run `program` as: `None` for our own.
+fn user_for(program: &OsStr) -> Option<u32> {
+    let nobody = geteuid().is_root().then_some(NOBODY)?;
+    let in_path = !Path::new(program).is_absolute();
+    let mut probe = Command::new("test");
+    probe.arg("-x").arg(program);
+    impose(&mut probe, Some(nobody));
+    let _no_other_fork = lock(&FORKING);
+    let has_access = in_path || probe.status().is_ok_and(|status| status.success());
+    has_access.then_some(nobody)
+}
+
+fn impose(command: &mut Command, user: Option<u32>) {
+    // The kernel counts all threads of the user, those outside of the sandbox too: root's
+    // own, where root is the user and not bound by it.
+    let others =
+        threads_of(if geteuid().is_root() { NOBODY } else { geteuid().as_raw() });
+    let processes = (others + MAX_PROCESSES + SLACK) as u64;
+    // std changes the user first, drops all further groups, and then calls the closure.
+    if let Some(user) = user {
+        command.uid(user).gid(user);
+    }
+    let filter = Filter::protecting(std::process::id() as i32);
+    let in_child = move || {
+        set_limits(processes)?;
+        // No set-user-ID program gives it more rights; and seccomp(2) asks for it.
+        nix::sys::prctl::set_no_new_privs()?;
+        filter.install()
+    };
+    // SAFETY: between fork and exec it makes system calls and nothing else.
+    unsafe { command.pre_exec(in_child) };
+}
+
+fn set_limits(processes: u64) -> io::Result<()> {
+    for (resource, most) in [
+        (Resource::RLIMIT_NPROC, processes),
+        (Resource::RLIMIT_AS, MAX_MEMORY),
+        (Resource::RLIMIT_FSIZE, MAX_FILE),
+        (Resource::RLIMIT_CPU, MAX_CPU),
+        (Resource::RLIMIT_NOFILE, MAX_DESCRIPTORS),
+        (Resource::RLIMIT_CORE, 0),
+    ] {
+        setrlimit(resource, most, most)?;
+    }
+    Ok(())
+}
+
+/// How many threads this user has, in all processes together.
+fn threads_of(user: libc::uid_t) -> usize {
+    let Ok(processes) = all_processes() else { return 0 };
+    let statuses = processes.filter_map(|it| it.ok()?.status().ok());
+    let ours = statuses.filter(|status| status.ruid == user);
+    ours.map(|status| status.threads as usize).sum()
+}

@@ -1,0 +1,69 @@
+//! A failed test of an exercise prints its message and nothing else, even with
+//! `RUST_BACKTRACE=1`.
+
+use testkit::{Output, Program, exercise_program};
+
+/// Not a test: the tests below run it, and it fails.
+#[test]
+#[ignore = "the tests below run it"]
+fn victim() {
+    let program = exercise_program("student").args(["-c", SCRIPT.trim()]).start();
+    program.wait_for_line("solved");
+}
+
+/// As a Rust program that panics, `$PANIC` being its message.
+const SCRIPT: &str = r#"
+echo so far
+echo "
+thread 'main' (7) panicked at src/solution.rs:6:5:
+$PANIC
+backtrace: ${RUST_BACKTRACE-none} ${RUST_LIB_BACKTRACE-none}" >&2
+exit 101
+"#;
+
+/// Runs these tests in a folder where `bash` is the student's program.
+fn run(panic: &str, backtrace: &str) -> Output {
+    let dir = testkit::temp_dir();
+    let deps = dir.path().join("deps");
+    std::fs::create_dir(&deps).expect("a new folder");
+    let this = std::env::current_exe().expect("these tests");
+    std::fs::copy(this, deps.join("tests")).expect("a copy of these tests");
+    std::fs::copy("/bin/bash", dir.path().join("student")).expect("a program");
+    Program::new(deps.join("tests"))
+        .args(["--exact", "victim", "--ignored"])
+        .env("PANIC", panic)
+        .env("RUST_BACKTRACE", backtrace)
+        .env("RUST_LIB_BACKTRACE", "1")
+        .output()
+}
+
+/// What the test harness shows of the failed test.
+fn message(output: &Output) -> String {
+    let text = &output.stdout;
+    let (_, text) = text.split_once("---- victim stdout ----\n").expect("it fails");
+    text.split("\n\nfailures:").next().unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn without_backtraces() {
+    let message = message(&run("index out of bounds", "1"));
+    let (first, rest) = message.split_once(":\n").expect("std's first line");
+    assert!(first.starts_with("thread 'victim' panicked at "), "{first}");
+    assert!(first.contains("tests/failure.rs:"), "{first}");
+    assert!(rest.starts_with("the program's stdout should have"), "{rest}");
+    assert!(rest.contains("index out of bounds\nbacktrace: none none"), "{rest}");
+    assert!(rest.ends_with("\n---"), "{rest}");
+}
+
+#[test]
+fn a_program_that_is_not_written_yet_is_the_message() {
+    let message = message(&run("not yet implemented: fork a child", "1"));
+    let (_, rest) = message.split_once(":\n").expect("std's first line");
+    assert_eq!(rest, "not yet implemented: fork a child\n(src/solution.rs:6:5)");
+}
+
+#[test]
+fn a_backtrace_if_it_is_asked_for_in_full() {
+    let message = message(&run("index out of bounds", "full"));
+    assert!(message.contains("stack backtrace:"), "{message}");
+}
