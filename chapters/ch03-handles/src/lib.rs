@@ -1,19 +1,17 @@
 //! # Chapter 3: what is it that arrived?
 //!
-//! A descriptor is a number; what stands behind it may be a connection, a listener, a datagram
-//! socket. The envelope says what the sender means, the kernel knows what it is, and
-//! [`HandleChannel`] believes neither alone: it hands the program a [`Handle`] of the right type.
+//! Chapter 2 sends connections. Here the parent sends its *listener*, once to each child,
+//! and the children accept by themselves.
 //!
-//! Sending a *listener* changes the server's shape: chapter 2's parent accepted for its children; now
-//! the children accept by themselves, and the parent only watches over them.
+//! A channel now carries different things, so the receiver must know which of them arrived.
+//! The envelope says what the sender meant; the kernel says what the descriptor is. A
+//! [`HandleChannel`] asks both, and delivers a [`Handle`] of the right Rust type.
 //!
-//! Read `kind.rs` first, then `handle.rs` and `handle_channel.rs`; `main.rs`, `parent.rs` and
-//! `worker.rs` put them to use, and `tour.rs` all of them.
+//! Read `handle.rs` first, then `handle_channel.rs`. The program uses them: `main.rs`,
+//! `parent.rs`, `worker.rs`; and `tour.rs` uses every type of handle.
 
 mod handle;
 mod handle_channel;
-mod kind;
 
-pub use handle::{Handle, WrongHandle};
+pub use handle::{Handle, Kind, WrongHandle};
 pub use handle_channel::HandleChannel;
-pub use kind::Kind;

@@ -105,8 +105,8 @@ impl Parent {
                 }
             }
         }
-        if !is_usable && let Some(worker) = self.workers[index].take() {
-            worker.end();
+        if !is_usable {
+            self.workers[index].take().into_iter().for_each(Worker::end);
         }
     }
 

@@ -1,12 +1,14 @@
-//! One handle of each type, to a child that uses it. The parent holds the other end of each, and
-//! checks what comes out of it.
+//! The tour: one handle of each type goes to a child, which writes through it.
+//!
+//! The parent keeps the other end of each handle, and checks what it reads there.
 
 use std::{
-    env, fs,
-    io::{self, ErrorKind, Read},
+    env,
+    fs::{self, File},
+    io::{self, ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::{
-        fd::AsFd,
+        fd::{AsFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
     process::{self, Command, ExitCode},
@@ -16,49 +18,55 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use ch01_fork_ipc::{Child, ExitStatus};
 use ch02_balance::{Received, poll_tokens};
-use ch03_handles::{Handle, HandleChannel};
-use cli::say;
-use nix::poll::{PollFd, PollFlags};
-use serde_json::Value;
+use ch03_handles::{Handle, HandleChannel, Kind};
+use cli::{complain, reason, say};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    poll::{PollFd, PollFlags},
+};
+use serde_json::{Value, json};
 
-/// How long the child may take for each.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the other process may take for each handle.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// A handle to send, and how to hear, at its other end, what the child does with it.
-type Stop = (&'static str, Handle, Box<dyn FnOnce() -> io::Result<String>>);
+/// A handle to send.
+struct Stop {
+    name: &'static str,
+    handle: Handle,
+    /// Reads, at the other end of the handle, what the child writes.
+    read: Box<dyn FnOnce() -> io::Result<String>>,
+}
 
-/// Makes the tour. It ends with 1 if an answer is not what it should be.
+/// The parent's side. Fails if the child does not report and use each handle.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     let program = command.get_program().to_string_lossy().into_owned();
     let (mut child, stream) =
         Child::spawn(command).with_context(|| format!("cannot start {program}"))?;
-    let mut channel = HandleChannel::new(stream)?;
+    let mut channel =
+        HandleChannel::new(stream).context("cannot use the channel")?;
 
-    for (name, handle, hear) in stops()? {
-        let kind = handle.node_type();
-        let sent = channel.send_handle(Value::from(name), handle);
-        sent.map_err(|not_sent| not_sent.error)
+    for Stop { name, handle, read } in stops()? {
+        let node_type = handle.node_type();
+        channel
+            .send_handle(Value::from(name), handle)
+            .map_err(|not_sent| not_sent.error)
             .with_context(|| format!("{name}: not sent"))?;
         let report =
-            report(&mut channel).with_context(|| format!("{name}: no report"))?;
-        let is = report["is"].as_str();
-        let heard =
-            hear().with_context(|| format!("{name}: the child does not use it"))?;
+            receive(&mut channel).with_context(|| format!("{name}: no report"))?;
+        let is = report["is"].as_str().unwrap_or("?");
+        let text =
+            read().with_context(|| format!("{name}: the child does not use it"))?;
+        let text = text.trim_end();
         say(format_args!(
-            "{name:13} sent as {kind:14} the child says it is {}",
-            is.unwrap_or("?")
+            "{name:13} sent as {node_type:14} the child says it is {is}"
         ));
-        say(format_args!("{:13} and through it: {}", "", heard.trim_end()));
+        say(format_args!("{:13} and through it: {text}", ""));
+        let message = &report["message"];
+        ensure!(message == name, "{name}: the child names it {message}");
+        let begin = format!("{} speaks through ", child.pid());
         ensure!(
-            report["message"] == name,
-            "{name}: the child names it {}",
-            report["message"]
-        );
-        let speaker = format!("{} speaks through ", child.pid());
-        ensure!(
-            heard.starts_with(&speaker),
-            "{name}: expected '{speaker}…', heard '{}'",
-            heard.trim_end()
+            text.starts_with(&begin),
+            "{name}: expected '{begin}…', not '{text}'"
         );
     }
 
@@ -69,112 +77,163 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Each of Node's types.
-fn stops() -> io::Result<Vec<Stop>> {
-    let (tcp, tcp_peer) = tcp_pair()?;
-    let (bare_tcp, bare_tcp_peer) = tcp_pair()?;
-    let (unix, unix_peer) = UnixStream::pair()?;
-    // What Node calls a pipe is a Unix stream.
-    let (pipe, pipe_peer) = UnixStream::pair()?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    let (unix_listener, unix_client) = unix_pair()?;
-    let (udp, udp_peer) = udp_pair()?;
-    let (bare_udp, bare_udp_peer) = udp_pair()?;
-    Ok(vec![
-        ("TCP socket", Handle::Tcp(tcp), Box::new(|| read(tcp_peer))),
-        (
-            "TCP listener",
-            Handle::TcpListener(listener),
-            Box::new(move || read(TcpStream::connect(address)?)),
-        ),
-        ("Unix stream", Handle::Unix(unix), Box::new(|| read(unix_peer))),
-        (
-            "Unix listener",
-            Handle::UnixListener(unix_listener),
-            Box::new(|| read(unix_client)),
-        ),
-        ("UDP socket", Handle::Udp(udp), Box::new(|| ask(udp_peer))),
-        (
-            "bare TCP",
-            Handle::Native(bare_tcp.into()),
-            Box::new(|| read(bare_tcp_peer)),
-        ),
-        ("bare pipe", Handle::Native(pipe.into()), Box::new(|| read(pipe_peer))),
-        (
-            "bare UDP",
-            Handle::UdpNative(bare_udp.into()),
-            Box::new(|| ask(bare_udp_peer)),
-        ),
-    ])
+/// The child's side: reports what `handle` is, then uses it.
+pub fn use_handle(channel: &mut HandleChannel, message: Value, handle: Handle) {
+    let is = Kind::of(&handle).unwrap_or(Kind::Other);
+    let node_type = handle.node_type();
+    let report =
+        json!({"message": message, "type": node_type, "is": is.to_string()});
+    if let Err(error) = channel.send(&report) {
+        complain(format_args!("cannot report a handle: {error}"));
+    }
+    if let Err(error) = speak_through(handle.into(), is) {
+        complain(format_args!("cannot use {is}: {}", reason(&error)));
+    }
 }
 
-fn tcp_pair() -> io::Result<(TcpStream, TcpStream)> {
+/// Writes a sentence through `fd`: on a connection at once, on a listener to the first
+/// client, on a UDP socket to the sender of the first datagram.
+fn speak_through(fd: OwnedFd, is: Kind) -> io::Result<()> {
+    // Others may use the same socket: accept(2) must not block if they were faster.
+    fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let text = format!("{} speaks through {is}\n", process::id());
+    let mut stream: Box<dyn Write> = match is {
+        Kind::Tcp => Box::new(TcpStream::from(fd)),
+        Kind::Unix => Box::new(UnixStream::from(fd)),
+        Kind::Pipe => Box::new(File::from(fd)),
+        Kind::TcpListener => {
+            wait_for(&fd, PollFlags::POLLIN)?;
+            Box::new(TcpListener::from(fd).accept()?.0)
+        }
+        Kind::UnixListener => {
+            wait_for(&fd, PollFlags::POLLIN)?;
+            Box::new(UnixListener::from(fd).accept()?.0)
+        }
+        Kind::Udp => {
+            wait_for(&fd, PollFlags::POLLIN)?;
+            let socket = UdpSocket::from(fd);
+            let (_, sender) = socket.recv_from(&mut [0; 1500])?;
+            return socket.send_to(text.as_bytes(), sender).map(drop);
+        }
+        Kind::Other => return Err(ErrorKind::Unsupported.into()),
+    };
+    stream.write_all(text.as_bytes())
+}
+
+/// One handle of each of Node's types.
+fn stops() -> anyhow::Result<Vec<Stop>> {
+    let mut stops = Vec::new();
+    let mut add = |name, handle, read| stops.push(Stop { name, handle, read });
+
+    let (ours, theirs) = tcp_pair().context("cannot make a TCP connection")?;
+    add("TCP socket", Handle::Tcp(theirs), Box::new(|| read_all(ours)));
+
+    let (listener, client) =
+        tcp_listener().context("cannot make a TCP listener")?;
+    add(
+        "TCP listener",
+        Handle::TcpListener(listener),
+        Box::new(|| read_all(client)),
+    );
+
+    let (ours, theirs) = UnixStream::pair().context("cannot make a Unix stream")?;
+    add("Unix stream", Handle::Unix(theirs), Box::new(|| read_all(ours)));
+
+    let (listener, client) = unix_listener()?;
+    add(
+        "Unix listener",
+        Handle::UnixListener(listener),
+        Box::new(|| read_all(client)),
+    );
+
+    let (ours, theirs) = udp_pair().context("cannot make a UDP socket")?;
+    add("UDP socket", Handle::Udp(theirs), Box::new(|| ask(ours)));
+
+    let (ours, theirs) = tcp_pair().context("cannot make a TCP connection")?;
+    add("bare TCP", Handle::Native(theirs.into()), Box::new(|| read_all(ours)));
+
+    // What Node calls a pipe is a Unix stream.
+    let (ours, theirs) = UnixStream::pair().context("cannot make a Unix stream")?;
+    add("bare pipe", Handle::Native(theirs.into()), Box::new(|| read_all(ours)));
+
+    let (ours, theirs) = udp_pair().context("cannot make a UDP socket")?;
+    add("bare UDP", Handle::UdpNative(theirs.into()), Box::new(|| ask(ours)));
+    Ok(stops)
+}
+
+/// A listener, and a client that waits in its backlog.
+fn tcp_listener() -> io::Result<(TcpListener, TcpStream)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let client = TcpStream::connect(listener.local_addr()?)?;
-    Ok((listener.accept()?.0, client))
+    Ok((listener, client))
 }
 
-/// A listener, and a client that waits in its backlog. It has a name in the file system for so long
-/// only.
-fn unix_pair() -> io::Result<(UnixListener, UnixStream)> {
-    let path = env::temp_dir().join(format!("ch03-handles-{}.sock", process::id()));
-    // One that was killed at this very moment may have left it.
+/// Two ends of a TCP connection.
+fn tcp_pair() -> io::Result<(TcpStream, TcpStream)> {
+    let (listener, client) = tcp_listener()?;
+    Ok((client, listener.accept()?.0))
+}
+
+/// As [`tcp_listener`]. Its name in the file system is removed at once.
+fn unix_listener() -> anyhow::Result<(UnixListener, UnixStream)> {
+    let folder = env::temp_dir();
+    let path = folder.join(format!("ch03-handles-{}.sock", process::id()));
+    // A process that had our number, and was killed here, may have left it.
     let _ = fs::remove_file(&path);
-    let listener = UnixListener::bind(&path)?;
+    let listener = UnixListener::bind(&path).with_context(|| {
+        format!("cannot make a Unix listener in {}", folder.display())
+    })?;
     let client = UnixStream::connect(&path);
-    fs::remove_file(&path)?;
-    Ok((listener, client?))
+    let _ = fs::remove_file(&path);
+    Ok((listener, client.context("cannot connect to a Unix listener")?))
 }
 
+/// Two UDP sockets, the first connected to the second.
 fn udp_pair() -> io::Result<(UdpSocket, UdpSocket)> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    peer.connect(socket.local_addr()?)?;
+    socket.connect(peer.local_addr()?)?;
     Ok((socket, peer))
 }
 
-/// What the child says about the handle: the first message that it sends.
-fn report(channel: &mut HandleChannel) -> anyhow::Result<Value> {
+/// The child's report: the first message that it sends.
+fn receive(channel: &mut HandleChannel) -> anyhow::Result<Value> {
     loop {
-        let interest = channel.interest();
-        expect(channel, interest)?;
+        wait_for(channel, channel.interest())?;
         for received in channel.receive() {
             match received {
                 Received::Message(message) => return Ok(message),
-                Received::Returned(..) => bail!("the child cannot take it"),
+                Received::Returned(..) => bail!("the child cannot receive it"),
+                Received::Ignored(why) => bail!(why),
                 Received::Closed(None) => bail!("the child has closed its channel"),
                 Received::Closed(Some(error)) => return Err(error.into()),
-                Received::Ignored(why) => bail!(why),
                 Received::Acked | Received::Handle(..) => {}
             }
         }
     }
 }
 
-/// All that comes, to the end of the stream.
-fn read(mut stream: impl Read + AsFd) -> io::Result<String> {
+/// Everything up to the end of the stream.
+fn read_all(mut stream: impl Read + AsFd) -> io::Result<String> {
     let mut text = String::new();
-    expect(&stream, PollFlags::POLLIN)?;
+    wait_for(&stream, PollFlags::POLLIN)?;
     stream.read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Sends a datagram and takes the answer.
+/// Sends a datagram, and returns the one that comes back.
 fn ask(socket: UdpSocket) -> io::Result<String> {
-    let mut answer = [0; 1500];
+    let mut reply = [0; 1500];
     socket.send(b"hello")?;
-    expect(&socket, PollFlags::POLLIN)?;
-    let read = socket.recv(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
+    wait_for(&socket, PollFlags::POLLIN)?;
+    let length = socket.recv(&mut reply)?;
+    Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
 }
 
-/// Waits until `events` can be done.
-fn expect(fd: &impl AsFd, events: PollFlags) -> io::Result<()> {
-    let until = Instant::now() + ANSWER_TIMEOUT;
-    if poll_tokens(vec![((), PollFd::new(fd.as_fd(), events))], Some(until))?
-        .is_empty()
-    {
+/// Blocks until one of `events` happens; `TimedOut` after 10 s.
+fn wait_for(fd: &impl AsFd, events: PollFlags) -> io::Result<()> {
+    let polled = vec![((), PollFd::new(fd.as_fd(), events))];
+    if poll_tokens(polled, Some(Instant::now() + TIME_LIMIT))?.is_empty() {
         return Err(ErrorKind::TimedOut.into());
     }
     Ok(())
