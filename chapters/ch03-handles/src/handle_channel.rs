@@ -15,12 +15,15 @@ use serde_json::{Value, json};
 
 use crate::Handle;
 
+// ANCHOR: channel
 /// Chapter 2's channel with types: it sends and receives a [`Handle`] in place of a bare
 /// descriptor. It never blocks.
 #[derive(Debug)]
 pub struct HandleChannel(FdChannel);
+// ANCHOR_END: channel
 
 impl HandleChannel {
+    // ANCHOR: new
     /// A channel over `socket`, with one handle in flight at a time, as in Node.
     ///
     /// # Errors
@@ -28,8 +31,42 @@ impl HandleChannel {
     pub fn new(socket: UnixStream) -> io::Result<HandleChannel> {
         Ok(HandleChannel(FdChannel::new(socket, 1)?))
     }
+    // ANCHOR_END: new
 
-    /// Sends a message, like Node's `send(message)`.
+    // ANCHOR: send_handle
+    /// Sends a message with a handle, like Node's `send(message, handle)`. Our copy of the
+    /// descriptor is closed when the peer has acknowledged it: to keep a listener, send a
+    /// `try_clone()` of it.
+    ///
+    /// # Errors
+    /// As [`FdChannel::send_handle`]; the descriptor comes back.
+    pub fn send_handle(
+        &mut self,
+        message: Value,
+        handle: Handle,
+    ) -> Result<(), SendHandleError> {
+        let node_type = handle.node_type();
+        let mut envelope =
+            json!({"cmd": "NODE_HANDLE", "type": node_type, "msg": message});
+        if let Handle::Udp(socket) = &handle {
+            let v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
+            envelope["dgramType"] = if v6 { "udp6" } else { "udp4" }.into();
+        }
+        self.0.send_envelope(&envelope, handle.into())
+    }
+    // ANCHOR_END: send_handle
+
+    // ANCHOR: receive
+    /// Writes what may leave and reads what has arrived, as [`FdChannel::receive`] does. A
+    /// handle that is not what its envelope says is closed, and delivered as
+    /// [`Received::Ignored`].
+    pub fn receive(&mut self) -> Vec<Received<Handle>> {
+        self.0.receive().into_iter().map(typed).collect()
+    }
+    // ANCHOR_END: receive
+
+    // ANCHOR: same
+    /// As [`FdChannel::send`].
     ///
     /// # Errors
     /// As [`FdChannel::send`].
@@ -37,35 +74,7 @@ impl HandleChannel {
         self.0.send(message)
     }
 
-    /// Sends a message with a handle, like Node's `send(message, handle)`. Our copy of the
-    /// descriptor is closed when the peer has acknowledged it: to keep a listener, send a
-    /// `try_clone()` of it.
-    ///
-    /// # Errors
-    /// As [`FdChannel::send_handle`]: the descriptor comes back.
-    pub fn send_handle(
-        &mut self,
-        message: Value,
-        handle: Handle,
-    ) -> Result<(), SendHandleError> {
-        let kind = handle.node_type();
-        let mut envelope =
-            json!({"cmd": "NODE_HANDLE", "type": kind, "msg": message});
-        if let Handle::Udp(socket) = &handle {
-            let v6 = socket.local_addr().is_ok_and(|address| address.is_ipv6());
-            envelope["dgramType"] = if v6 { "udp6" } else { "udp4" }.into();
-        }
-        self.0.send_envelope(&envelope, handle.into())
-    }
-
-    /// Writes what may leave and reads what has arrived, as [`FdChannel::receive`] does. A
-    /// handle that is not what its envelope says is closed, and reported as `Ignored`.
-    pub fn receive(&mut self) -> Vec<Received<Handle>> {
-        self.0.receive().into_iter().map(typed).collect()
-    }
-
-    /// Ends the channel once everything that was sent has left: see
-    /// [`FdChannel::disconnect`].
+    /// As [`FdChannel::disconnect`].
     ///
     /// # Errors
     /// As [`FdChannel::disconnect`].
@@ -73,28 +82,30 @@ impl HandleChannel {
         self.0.disconnect()
     }
 
-    /// Whether [`disconnect`](HandleChannel::disconnect) is complete.
+    /// As [`FdChannel::is_disconnected`].
     pub fn is_disconnected(&self) -> bool {
         self.0.is_disconnected()
     }
 
-    /// Ends the channel now: see [`FdChannel::into_unacknowledged`].
+    /// As [`FdChannel::into_unacknowledged`].
     pub fn into_unacknowledged(self) -> Vec<(Value, OwnedFd)> {
         self.0.into_unacknowledged()
     }
 
-    /// Writes what may leave. [`receive`](HandleChannel::receive) does it, too.
+    /// As [`FdChannel::pump`].
     pub fn pump(&mut self) {
         self.0.pump();
     }
 
-    /// What to wait for in poll(2), before [`receive`](HandleChannel::receive).
+    /// As [`FdChannel::interest`].
     pub fn interest(&self) -> PollFlags {
         self.0.interest()
     }
+    // ANCHOR_END: same
 }
 
-/// Asks the kernel what arrived.
+// ANCHOR: typed
+/// Puts a [`Handle`] in the place of the bare descriptor.
 fn typed(received: Received<RawHandle>) -> Received<Handle> {
     match received {
         Received::Handle(message, raw) => {
@@ -110,9 +121,12 @@ fn typed(received: Received<RawHandle>) -> Received<Handle> {
         Received::Closed(error) => Received::Closed(error),
     }
 }
+// ANCHOR_END: typed
 
+// ANCHOR: as_fd
 impl AsFd for HandleChannel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
+// ANCHOR_END: as_fd

@@ -64,12 +64,9 @@ impl Parent {
     fn poll(&self) -> io::Result<Vec<usize>> {
         let mut polled = Vec::new();
         for (index, worker) in self.workers.iter().enumerate() {
-            if let Some(Worker { channel, .. }) = worker {
-                polled.push((
-                    index,
-                    PollFd::new(channel.as_fd(), channel.interest()),
-                ));
-            }
+            let Some(Worker { channel, .. }) = worker else { continue };
+            let fd = PollFd::new(channel.as_fd(), channel.interest());
+            polled.push((index, fd));
         }
         poll_tokens(polled, None)
     }
@@ -132,7 +129,8 @@ impl Worker {
         let (child, stream) = Child::spawn(command)
             .with_context(|| format!("cannot start {program}"))?;
         log(format_args!("worker {} started", child.pid()));
-        let mut channel = HandleChannel::new(stream)?;
+        let mut channel =
+            HandleChannel::new(stream).context("cannot use the channel")?;
         let copy = listener.try_clone().context("cannot copy the listener")?;
         channel
             .send_handle(Value::from("server"), Handle::TcpListener(copy))
