@@ -4,11 +4,11 @@ mod parent;
 mod tour;
 mod worker;
 
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use ch01_fork_ipc::inherited_channel;
 use ch03_handles::HandleChannel;
-use cli::{Arguments, Options};
+use cli::{Arguments, Options, log};
 use parent::Parent;
 
 const USAGE: &str = "\
@@ -39,6 +39,12 @@ fn main() -> ExitCode {
                 "tour" => return tour(arguments),
                 other => options.take(other, &mut arguments)?,
             }
+        }
+        if process::id() == 1 {
+            log(
+                "this is process 1: start it with an init (docker run --init), or it \
+                 ignores SIGTERM and SIGINT and does not reap orphans",
+            );
         }
         let listener = options.listen()?;
         Parent::start(listener, options.workers, || options.worker())?.run()

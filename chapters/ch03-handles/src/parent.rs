@@ -5,13 +5,14 @@ use std::{
     net::TcpListener,
     os::fd::AsFd,
     process::{Command, ExitCode},
+    time::Instant,
 };
 
 use anyhow::{Context as _, bail};
 use ch01_fork_ipc::Child;
 use ch02_balance::{Received, poll_tokens};
 use ch03_handles::{Handle, HandleChannel};
-use cli::{complain, log, reason};
+use cli::{LogLimit, complain, log, reason};
 use nix::{poll::PollFd, sys::signal::Signal};
 use serde_json::Value;
 
@@ -21,6 +22,8 @@ struct Worker {
     channel: HandleChannel,
     /// It has acknowledged the listener.
     is_ready: bool,
+    /// For the lines that it can cause.
+    log_limit: LogLimit,
 }
 
 /// The parent of chapter 3.
@@ -74,7 +77,7 @@ impl Parent {
     /// Reads what a worker has sent.
     fn receive(&mut self, index: usize) {
         let Some(worker) = &mut self.workers[index] else { return };
-        let pid = worker.child.pid();
+        let (pid, now) = (worker.child.pid(), Instant::now());
         let mut is_usable = true;
         for received in worker.channel.receive() {
             match received {
@@ -83,12 +86,14 @@ impl Parent {
                     log(format_args!("worker {pid} is ready"));
                 }
                 Received::Message(message) => {
-                    log(format_args!("worker {pid} says {message}"));
+                    let line = format_args!("worker {pid} says {message}");
+                    worker.log_limit.log(now, line);
                 }
                 // A worker sends us no handles. If it does, they are closed here.
                 Received::Handle(..) => {}
                 Received::Ignored(why) => {
-                    complain(format_args!("worker {pid}: {why}"));
+                    let line = format_args!("worker {pid}: {why}");
+                    worker.log_limit.complain(now, line);
                 }
                 Received::Returned(..) => {
                     complain(format_args!("worker {pid} cannot take the listener"));
@@ -136,7 +141,7 @@ impl Worker {
             .send_handle(Value::from("server"), Handle::TcpListener(copy))
             .map_err(|not_sent| not_sent.error)
             .context("cannot send the listener")?;
-        Ok(Worker { child, channel, is_ready: false })
+        Ok(Worker { child, channel, is_ready: false, log_limit: LogLimit::new() })
     }
 
     /// Its channel has ended, so it is dead or of no use: reaps it.

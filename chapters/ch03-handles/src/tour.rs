@@ -19,7 +19,7 @@ use anyhow::{Context as _, bail, ensure};
 use ch01_fork_ipc::{Child, ExitStatus};
 use ch02_balance::{Received, poll_tokens};
 use ch03_handles::{Handle, HandleChannel, Kind};
-use cli::{complain, reason, say};
+use cli::say;
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags},
@@ -78,17 +78,16 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 /// The child's side: reports what `handle` is, then uses it.
-pub fn use_handle(channel: &mut HandleChannel, message: Value, handle: Handle) {
-    let is = Kind::of(&handle).unwrap_or(Kind::Other);
-    let node_type = handle.node_type();
+pub fn use_handle(
+    channel: &mut HandleChannel,
+    message: Value,
+    handle: Handle,
+) -> anyhow::Result<()> {
+    let (node_type, is) = (handle.node_type(), Kind::of(&handle)?);
     let report =
         json!({"message": message, "type": node_type, "is": is.to_string()});
-    if let Err(error) = channel.send(&report) {
-        complain(format_args!("cannot report a handle: {error}"));
-    }
-    if let Err(error) = speak_through(handle.into(), is) {
-        complain(format_args!("cannot use {is}: {}", reason(&error)));
-    }
+    channel.send(&report).context("cannot report a handle")?;
+    speak_through(handle.into(), is).with_context(|| format!("cannot use {is}"))
 }
 
 /// Writes a sentence through `fd`: on a connection at once, on a listener to the first

@@ -7,12 +7,13 @@ use std::{
     process::{self, ExitCode},
     sync::Arc,
     thread,
+    time::Instant,
 };
 
 use anyhow::{Context as _, anyhow};
 use ch02_balance::{Received, poll_tokens};
 use ch03_handles::{Handle, HandleChannel};
-use cli::{complain, reason};
+use cli::{LogLimit, complain, reason, why};
 use nix::poll::PollFd;
 use tiny_http::{Header, Request, Response, Server};
 
@@ -26,34 +27,34 @@ const THREADS: usize = 8;
 
 /// Does what the parent sends, until the parent closes the channel.
 pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
+    let log_limit = LogLimit::new();
     loop {
         let polled = PollFd::new(channel.as_fd(), channel.interest());
         poll_tokens(vec![((), polled)], None)
             .context("cannot wait for the parent")?;
         for received in channel.receive() {
-            match received {
+            let done = match received {
                 Received::Handle(message, Handle::TcpListener(listener))
                     if message == "server" =>
                 {
+                    // A worker that cannot serve is of no use: it exits.
                     serve(listener)?;
+                    Ok(())
                 }
                 Received::Handle(message, handle) => {
-                    tour::use_handle(&mut channel, message, handle);
+                    tour::use_handle(&mut channel, message, handle)
                 }
                 Received::Message(message) => {
-                    if let Err(error) = channel.send(&message) {
-                        complain(format_args!("cannot answer a message: {error}"));
-                    }
+                    channel.send(&message).context("cannot send a message back")
                 }
-                Received::Ignored(why) => complain(why),
-                // We send no handles.
-                Received::Acked | Received::Returned(..) => {}
-                Received::Closed(error) => {
-                    if let Some(error) = error {
-                        complain(error);
-                    }
-                    return Ok(ExitCode::SUCCESS);
-                }
+                Received::Ignored(why) => Err(anyhow!(why)),
+                // A worker sends no handles.
+                Received::Acked | Received::Returned(..) => Ok(()),
+                Received::Closed(None) => return Ok(ExitCode::SUCCESS),
+                Received::Closed(Some(error)) => return Err(error.into()),
+            };
+            if let Err(error) = done {
+                log_limit.complain(Instant::now(), why(&error));
             }
         }
     }
