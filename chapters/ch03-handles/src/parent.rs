@@ -22,8 +22,9 @@ struct Worker {
     channel: HandleChannel,
     /// It has acknowledged the listener.
     is_ready: bool,
-    /// For the lines that it can cause.
-    log_limit: LogLimit,
+    /// How often it may cause a line in our log: with a message, and with a fault.
+    message_limit: LogLimit,
+    fault_limit: LogLimit,
 }
 
 /// The parent of chapter 3.
@@ -87,13 +88,13 @@ impl Parent {
                 }
                 Received::Message(message) => {
                     let line = format_args!("worker {pid} says {message}");
-                    worker.log_limit.log(now, line);
+                    worker.message_limit.log(now, line);
                 }
                 // A worker sends us no handles. If it does, they are closed here.
                 Received::Handle(..) => {}
                 Received::Ignored(why) => {
                     let line = format_args!("worker {pid}: {why}");
-                    worker.log_limit.complain(now, line);
+                    worker.fault_limit.complain(now, line);
                 }
                 Received::Returned(..) => {
                     complain(format_args!("worker {pid} cannot take the listener"));
@@ -141,7 +142,13 @@ impl Worker {
             .send_handle(Value::from("server"), Handle::TcpListener(copy))
             .map_err(|not_sent| not_sent.error)
             .context("cannot send the listener")?;
-        Ok(Worker { child, channel, is_ready: false, log_limit: LogLimit::new() })
+        Ok(Worker {
+            child,
+            channel,
+            is_ready: false,
+            message_limit: LogLimit::new(),
+            fault_limit: LogLimit::new(),
+        })
     }
 
     /// Its channel has ended, so it is dead or of no use: reaps it.

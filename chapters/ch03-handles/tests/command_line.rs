@@ -3,7 +3,7 @@
 mod common;
 
 use common::program;
-use testkit::{Output, node};
+use testkit::{Output, Program, node};
 
 fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output()
@@ -52,7 +52,7 @@ fn a_wrong_command_line_shows_how_it_is_right() {
 }
 
 #[test]
-fn help_is_no_failure() {
+fn help_is_not_a_failure() {
     let output = run(&["--help"]);
     assert_eq!((output.status.code(), &*output.stderr), (Some(0), ""));
     for word in ["Usage: ch03-handles", "--workers", "tour", "worker"] {
@@ -88,11 +88,11 @@ fn workers_that_cannot_be_started_are_named() {
 }
 
 #[test]
-fn workers_that_end_at_once_end_the_parent_too() {
+fn when_workers_exit_at_once_the_parent_exits_too() {
     let output = run(&["--port", "0", "--workers", "3", "--exec", "false"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
-        output.stdout.matches("exited with code 1; nobody replaces it").count(),
+        output.stdout.matches("exited with code 1; it is not replaced").count(),
         3
     );
     assert!(output.stderr.contains("no worker is left"), "{}", output.stderr);
@@ -100,7 +100,7 @@ fn workers_that_end_at_once_end_the_parent_too() {
 }
 
 #[test]
-fn a_worker_that_talks_nonsense_is_complained_of_and_the_parent_lives_on() {
+fn garbage_from_a_worker_is_logged_and_the_parent_goes_on() {
     let script = "fd=$NODE_CHANNEL_FD; read -r handle <&$fd; echo garbage >&$fd; \
                   echo '\"still here\"' >&$fd; printf '{' >&$fd; exit 3";
     let output =
@@ -109,7 +109,7 @@ fn a_worker_that_talks_nonsense_is_complained_of_and_the_parent_lives_on() {
         (&output.stderr, "a line on the channel is not JSON"),
         (&output.stdout, "says \"still here\""),
         (&output.stderr, "the channel ended in the middle of a line"),
-        (&output.stdout, "exited with code 3; nobody replaces it"),
+        (&output.stdout, "exited with code 3; it is not replaced"),
     ] {
         assert!(
             text.contains(line),
@@ -122,11 +122,63 @@ fn a_worker_that_talks_nonsense_is_complained_of_and_the_parent_lives_on() {
 }
 
 #[test]
-fn a_worker_that_says_something_is_quoted() {
+fn a_message_of_a_worker_is_logged() {
     let Some(node) = node() else { return };
     let script =
         "process.send('hello'); process.on('message', () => process.exit(0))";
     let program = program().args(["--port", "0", "--workers", "1", "--exec"]);
     let output = program.arg(node).args(["-e", script]).output();
     assert!(output.stdout.contains("says \"hello\""), "{}", output.stdout);
+}
+
+/// A process 1 ignores every signal that it does not handle (kill(2)): also SIGTERM.
+#[test]
+fn as_process_1_the_parent_says_that_it_needs_an_init() {
+    let unshare = |arguments: &[&str]| {
+        let program = Program::new("unshare");
+        program
+            .args(["--user", "--map-root-user", "--pid", "--fork"])
+            .args(arguments)
+    };
+    if !unshare(&["true"]).output().status.success() {
+        return; // not every machine allows it
+    }
+    let own = env!("CARGO_BIN_EXE_ch03-handles");
+    let output = unshare(&[own, "--port", "0", "--exec", "true"]).output();
+    let first = output.stdout.lines().next().unwrap_or_default();
+    assert!(
+        first.starts_with("this is process 1: start it with an init"),
+        "{first}"
+    );
+}
+
+/// `cannot do X: why`, whatever runs out.
+#[test]
+fn a_parent_without_descriptors_says_what_it_cannot_do() {
+    for limit in [4, 6, 8, 12] {
+        let script =
+            format!("ulimit -n {limit}; exec \"$0\" --port 0 --workers 16");
+        let own = env!("CARGO_BIN_EXE_ch03-handles");
+        let output = Program::new("sh").args(["-c", &script, own]).output();
+        let (what, why) =
+            output.stderr.trim_end().rsplit_once(": ").unwrap_or_default();
+        assert!(what.starts_with("cannot "), "{limit}: {}", output.stderr);
+        assert_eq!(why, "Too many open files", "{limit}: {}", output.stderr);
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+/// A worker cannot fill the disk with our log.
+#[test]
+fn a_worker_that_floods_is_logged_ten_times_a_second() {
+    let script = "head -n 20000 < <(yes garbage) >&$NODE_CHANNEL_FD; \
+                  head -n 20000 < <(yes '\"hi\"') >&$NODE_CHANNEL_FD";
+    let arguments =
+        ["--port", "0", "--workers", "1", "--exec", "bash", "-c", script];
+    let output = run(&arguments);
+    for text in [&output.stdout, &output.stderr] {
+        assert!(text.lines().count() < 100, "{} lines", text.lines().count());
+    }
+    let left_out = output.stderr.matches(" more like the line above").count();
+    assert!(left_out >= 2, "of messages and of faults: {}", output.stderr);
 }

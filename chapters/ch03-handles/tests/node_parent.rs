@@ -5,7 +5,7 @@ mod common;
 use common::LONG;
 use testkit::{Program, node, node_program};
 
-/// Runs a Node parent whose child is this chapter's worker; it must end well, and say this last.
+/// Runs a Node parent whose child is this chapter's worker; it must exit with 0, and print `last_word` last.
 #[track_caller]
 fn parent(script: &str, last_word: &str) -> String {
     let Some(node) = node() else { return String::new() };
@@ -16,7 +16,7 @@ fn parent(script: &str, last_word: &str) -> String {
     let output = program.limit(LONG * 2).output();
     assert!(output.status.success(), "{}\n{}", output.stdout, output.stderr);
     assert_eq!(output.stdout.lines().last(), Some(last_word), "{}", output.stderr);
-    assert_eq!(output.stderr, "", "nobody may complain");
+    assert_eq!(output.stderr, "", "no complaint");
     output.stdout
 }
 

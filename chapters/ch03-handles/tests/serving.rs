@@ -30,7 +30,7 @@ fn own(workers: usize) -> (Running, Vec<Process>) {
     )
 }
 
-/// Asks until every one of `workers` has answered, and nobody else.
+/// Asks until every one of `workers` has answered, and no other process.
 #[track_caller]
 fn assert_all_answer(parent: &Running, workers: &[Process]) {
     let expected: HashSet<i32> = workers.iter().map(|worker| worker.pid).collect();
@@ -42,7 +42,7 @@ fn assert_all_answer(parent: &Running, workers: &[Process]) {
         seen.extend(report.by_pid.into_keys());
         seen.len() >= expected.len()
     });
-    assert_eq!(seen, expected, "who answers must be a worker");
+    assert_eq!(seen, expected, "only workers answer");
 }
 
 /// The sockets that a process holds, as `/proc` names them.
@@ -61,7 +61,7 @@ fn listener_on(port: u16) -> String {
     let mut lines =
         table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let line = lines.find(|line| line[1].ends_with(&local) && line[3] == "0A");
-    format!("socket:[{}]", line.expect("somebody listens")[9])
+    format!("socket:[{}]", line.expect("a listener")[9])
 }
 
 #[test]
@@ -121,11 +121,11 @@ fn node_workers_serve_the_same_listener() {
 }
 
 #[test]
-fn when_a_worker_dies_the_others_go_on_and_nobody_replaces_it() {
+fn when_a_worker_dies_the_others_go_on() {
     let (parent, workers) = own(3);
     assert!(workers[1].signal(Signal::SIGKILL));
     let says = format!(
-        "worker {} was killed by SIGKILL; nobody replaces it",
+        "worker {} was killed by SIGKILL; it is not replaced",
         workers[1].pid
     );
     parent.wait_for_line(&says);
@@ -135,7 +135,7 @@ fn when_a_worker_dies_the_others_go_on_and_nobody_replaces_it() {
 }
 
 #[test]
-fn when_all_workers_die_the_parent_has_nothing_left_to_give() {
+fn when_all_workers_die_the_parent_exits() {
     let (parent, workers) = own(2);
     let port = parent.port();
     for worker in &workers {

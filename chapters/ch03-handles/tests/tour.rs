@@ -68,7 +68,7 @@ fn a_node_child_that_lies_is_found_out() {
     let script = node_program(include_str!("node/tour_child.js"));
     for (lie, complains) in [
         ("misnames", "TCP socket: the child names it \"something\""),
-        ("is-another", "speaks through …', heard '1 speaks through a TCP socket"),
+        ("is-another", "speaks through …', not '1 speaks through a TCP socket"),
         ("leaves", "TCP socket: no report: the child has closed its channel"),
         ("fails", "the child exited with code 3"),
     ] {
@@ -85,14 +85,14 @@ fn a_child_that_keeps_no_handle_is_found_out() {
     let cases = [
         (
             r#"hear; say '{"cmd":"NODE_HANDLE_ACK"}'; say '{"message":"TCP socket"}'"#,
-            "speaks through …', heard ''",
+            "speaks through …', not ''",
         ),
         (
             r#"for n in 1 2 3; do hear; say '{"cmd":"NODE_HANDLE_NACK"}'; done; hear"#,
-            "TCP socket: no report: the child cannot take it",
+            "TCP socket: no report: the child cannot receive it",
         ),
         (
-            "hear; say garbage",
+            "hear; say garbage; hear",
             "TCP socket: no report: a line on the channel is not JSON",
         ),
         (
@@ -113,10 +113,10 @@ fn a_child_that_keeps_no_handle_is_found_out() {
     }
 }
 
-/// Whether it has gone before the handle leaves or after: its end is what there is to tell.
+/// Whether it exits before the handle leaves or after it: the message is the same.
 #[test]
 fn a_child_that_is_gone_has_closed_its_channel() {
-    for _ in 0..20 {
+    for _ in 0..10 {
         let output = program().args(["tour", "--exec", "true"]).output();
         let line = "TCP socket: no report: the child has closed its channel";
         assert_eq!(complaint(&output), line);
@@ -157,4 +157,20 @@ fn a_tour_that_is_killed_leaves_nothing() {
     let family = tour.processes();
     tour.signal(testkit::Signal::SIGKILL);
     assert_all_gone(&family, None, LONG);
+}
+
+#[test]
+fn a_tour_that_cannot_make_its_handles_says_what_and_why() {
+    let output = program().arg("tour").env("TMPDIR", "/no/such").output();
+    let line = "cannot make a Unix listener in /no/such: No such file or directory";
+    assert_eq!(complaint(&output), line);
+    for limit in [4, 6, 8, 12] {
+        let script = format!("ulimit -n {limit}; exec \"$0\" tour");
+        let own = env!("CARGO_BIN_EXE_ch03-handles");
+        let output = Program::new("sh").args(["-c", &script, own]).output();
+        let line = complaint(&output);
+        let (what, why) = line.rsplit_once(": ").unwrap_or_default();
+        assert!(what.starts_with("cannot "), "{limit} descriptors: {line}");
+        assert_eq!(why, "Too many open files", "{limit} descriptors: {line}");
+    }
 }

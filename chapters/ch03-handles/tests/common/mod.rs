@@ -1,22 +1,22 @@
-//! What the tests of this chapter share: the program, and a channel that is waited for.
+//! What the tests of this chapter share: the programs, and a channel that is waited for.
 
 #![allow(dead_code)] // Each test program uses its part of this.
 
 use std::{
+    collections::VecDeque,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::{fd::AsFd, unix::net::UnixStream},
     time::{Duration, Instant},
 };
 
-use ch01_fork_ipc::RecvError;
-use ch02_balance::wait_for;
-use ch03_handles::{Delivery, Handle, HandleChannel};
-use nix::poll::PollFlags;
+use ch02_balance::{Received, poll_tokens};
+use ch03_handles::{Handle, HandleChannel};
+use nix::poll::{PollFd, PollFlags};
 use serde_json::Value;
 use testkit::{Program, Running};
 
-/// More than anything here takes, also on a busy machine.
+/// More than anything here takes, even on a busy machine.
 pub const LONG: Duration = Duration::from_secs(15);
 
 /// This chapter's program.
@@ -24,62 +24,97 @@ pub fn program() -> Program {
     Program::new(env!("CARGO_BIN_EXE_ch03-handles"))
 }
 
+/// A step of this chapter, which listens on `address`.
+#[track_caller]
+pub fn step_on(name: &str, address: &str) -> Program {
+    // target/debug/deps/steps-0123456789abcdef
+    let tests = std::env::current_exe().expect("the path of the tests");
+    let target = tests.ancestors().nth(2).expect("target/debug");
+    let path = target.join("examples").join(name);
+    assert!(path.exists(), "first: cargo build -p ch03-handles --examples");
+    Program::new(path).arg(address)
+}
+
+/// One end of a channel: what arrives is read one at a time.
+pub struct End {
+    pub channel: HandleChannel,
+    arrived: VecDeque<Received<Handle>>,
+}
+
+impl End {
+    /// The end of a channel over `socket`.
+    #[track_caller]
+    pub fn new(socket: UnixStream) -> End {
+        let channel = HandleChannel::new(socket).expect("a channel");
+        End { channel, arrived: VecDeque::new() }
+    }
+
+    /// The next that arrives. Fails if nothing does.
+    #[track_caller]
+    pub fn next(&mut self) -> Received<Handle> {
+        let until = Instant::now() + LONG;
+        loop {
+            if let Some(received) = self.arrived.pop_front() {
+                return received;
+            }
+            let interest = self.channel.interest();
+            assert!(
+                wait_for(&self.channel, interest, until),
+                "nothing arrived on the channel in {LONG:?}"
+            );
+            self.arrived.extend(self.channel.receive());
+        }
+    }
+
+    /// What has arrived by now. Does not block.
+    pub fn poll(&mut self) -> Option<Received<Handle>> {
+        self.arrived.extend(self.channel.receive());
+        self.arrived.pop_front()
+    }
+
+    /// The next message, with its handle. Skips acknowledgements.
+    #[track_caller]
+    pub fn message(&mut self) -> (Value, Option<Handle>) {
+        loop {
+            match self.next() {
+                Received::Acked => {}
+                Received::Message(message) => return (message, None),
+                Received::Handle(message, handle) => {
+                    return (message, Some(handle));
+                }
+                other => panic!("expected a message, not {other:?}"),
+            }
+        }
+    }
+
+    #[track_caller]
+    pub fn send(&mut self, message: impl Into<Value>) {
+        self.channel.send(&message.into()).expect("the message is queued");
+    }
+
+    #[track_caller]
+    pub fn send_handle(&mut self, message: impl Into<Value>, handle: Handle) {
+        self.channel
+            .send_handle(message.into(), handle)
+            .expect("the handle is queued");
+    }
+}
+
 /// Starts `program` as a child; this test is its parent.
 #[track_caller]
-pub fn start(program: Program) -> (Running, HandleChannel) {
+pub fn start(program: Program) -> (Running, End) {
     let (program, stream) = program.channel();
-    (program.start(), HandleChannel::new(stream).expect("a channel"))
+    (program.start(), End::new(stream))
 }
 
-/// Two channels that are connected with each other.
-pub fn channels() -> (HandleChannel, HandleChannel) {
+/// Two ends of one channel.
+#[track_caller]
+pub fn ends() -> (End, End) {
     let (one, other) = UnixStream::pair().expect("a pair");
-    (
-        HandleChannel::new(one).expect("a channel"),
-        HandleChannel::new(other).expect("a channel"),
-    )
+    (End::new(one), End::new(other))
 }
 
-/// The next that comes and is the program's, be it an error. Blocks; `None` at the end of the channel.
-#[track_caller]
-pub fn try_next(
-    channel: &mut HandleChannel,
-) -> Result<Option<Delivery>, RecvError> {
-    let until = Instant::now() + LONG;
-    loop {
-        match channel.recv() {
-            Ok(Some(Delivery::Internal)) => {}
-            Err(error) if error.would_block() => {
-                let interest = channel.interest();
-                let ready = wait_for(channel, interest, Some(until)).expect("poll");
-                assert!(ready, "nothing came through the channel in {LONG:?}");
-            }
-            result => return result,
-        }
-    }
-}
-
-/// The next that comes, and must come.
-#[track_caller]
-pub fn next(channel: &mut HandleChannel) -> Delivery {
-    try_next(channel).expect("a channel that works").expect("the channel goes on")
-}
-
-/// The next message, with what came along. ACKs do not count.
-#[track_caller]
-pub fn message(channel: &mut HandleChannel) -> (Value, Option<Handle>) {
-    loop {
-        match next(channel) {
-            Delivery::Acked => {}
-            Delivery::Message(received) => {
-                return (received.message, received.handle);
-            }
-            other => panic!("a message was to come, not {other:?}"),
-        }
-    }
-}
-
-/// Two TCP sockets that are connected with each other.
+/// Two ends of a TCP connection.
 pub fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = tcp_listener();
     let client = TcpStream::connect(listener.local_addr().expect("an address"))
@@ -97,7 +132,7 @@ pub fn udp() -> UdpSocket {
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port")
 }
 
-/// All that comes through `stream` to its end. Fails after a while.
+/// Everything up to the end of `stream`. Fails after a while.
 pub fn read_all(mut stream: impl Read + AsFd) -> io::Result<String> {
     let mut text = Vec::new();
     let mut piece = [0; 4096];
@@ -110,17 +145,17 @@ pub fn read_all(mut stream: impl Read + AsFd) -> io::Result<String> {
     }
 }
 
-/// Sends a datagram to `address` and takes the answer.
+/// Sends a datagram to `address`, and returns the one that comes back.
 pub fn ask(address: SocketAddr) -> io::Result<String> {
     let socket = udp();
     socket.send_to(b"hello", address)?;
     wait_to_read(&socket)?;
-    let mut answer = [0; 1500];
-    let read = socket.recv(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
+    let mut reply = [0; 1500];
+    let read = socket.recv(&mut reply)?;
+    Ok(String::from_utf8_lossy(&reply[..read]).into_owned())
 }
 
-/// Whether what is written into `writer` comes out of `reader`.
+/// What is written into `writer` must arrive at `reader`.
 #[track_caller]
 pub fn assert_connected(mut writer: impl Write, reader: impl Read + AsFd) {
     writer.write_all(b"through").expect("it can be written");
@@ -129,6 +164,13 @@ pub fn assert_connected(mut writer: impl Write, reader: impl Read + AsFd) {
 }
 
 fn wait_to_read(fd: &impl AsFd) -> io::Result<()> {
-    let ready = wait_for(fd, PollFlags::POLLIN, Some(Instant::now() + LONG))?;
-    if ready { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
+    if wait_for(fd, PollFlags::POLLIN, Instant::now() + LONG) {
+        return Ok(());
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+fn wait_for(fd: &impl AsFd, events: PollFlags, until: Instant) -> bool {
+    let polled = vec![((), PollFd::new(fd.as_fd(), events))];
+    !poll_tokens(polled, Some(until)).expect("poll").is_empty()
 }

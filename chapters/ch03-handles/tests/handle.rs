@@ -1,4 +1,4 @@
-//! What a descriptor is: the envelope says one thing, the kernel knows.
+//! What a descriptor is: what the envelope says, and what the kernel says.
 
 mod common;
 
@@ -23,7 +23,7 @@ use testkit::temp_dir;
 const TYPES: [&str; 5] =
     ["net.Socket", "net.Server", "net.Native", "dgram.Socket", "dgram.Native"];
 
-/// A socket that nobody has bound or connected yet.
+/// A socket that is neither bound nor connected.
 fn fresh(family: AddressFamily, kind: SockType) -> OwnedFd {
     socket(family, kind, SockFlag::SOCK_CLOEXEC, None).expect("a socket")
 }
@@ -194,35 +194,4 @@ fn what_is_refused_is_closed() {
         0,
         "its other end must see it closed"
     );
-}
-
-#[test]
-fn only_udp_has_more_to_say_on_its_envelope() {
-    assert_eq!(Handle::Udp(udp()).fields()["dgramType"], "udp4");
-    if let Ok(socket) = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
-        assert_eq!(Handle::Udp(socket).fields()["dgramType"], "udp6");
-    }
-    for said in TYPES.into_iter().filter(|said| *said != "dgram.Socket") {
-        for (what, fd, is) in
-            everything().into_iter().filter(|(_, _, is)| belongs(said, *is))
-        {
-            let handle = Handle::from_fd(said, fd).expect("it belongs there");
-            assert!(handle.fields().is_empty(), "{what}, {is} in '{said}'");
-        }
-    }
-}
-
-#[test]
-fn an_unbound_udp_socket_of_ipv6_is_udp6_too() {
-    // Some machines cannot even make one.
-    let Ok(fd) = socket(
-        AddressFamily::Inet6,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    ) else {
-        return;
-    };
-    let handle = Handle::from_fd("dgram.Socket", fd).expect("it is UDP");
-    assert_eq!(handle.fields()["dgramType"], "udp6");
 }
