@@ -14,7 +14,8 @@ impl Arguments {
         Arguments(Parser::from_env())
     }
 
-    /// The next word: a flag with its dashes (`--port`), or any other word unchanged.
+    /// The next word: a flag with its dashes (`--port`), or any other word
+    /// unchanged.
     ///
     /// # Errors
     /// [`Help`] for `--help` and `-h`; a word that is not UTF-8.
@@ -36,8 +37,8 @@ impl Arguments {
         Ok(self.0.value()?.string()?)
     }
 
-    /// The value of `flag`, which [`word`](Arguments::word) returned last: a whole number
-    /// from `least` to `most`.
+    /// The value of `flag`, which [`word`](Arguments::word) returned last: a whole
+    /// number from `least` to `most`.
     ///
     /// # Errors
     /// If it is missing, not a number, or out of bounds.
@@ -85,8 +86,8 @@ impl Arguments {
     }
 }
 
-/// An error for a wrong command line: [`run`](crate::run) prints it above the usage and
-/// exits with 2.
+/// An error for a wrong command line: [`run`](fn@crate::run) prints it above the
+/// usage and exits with 2.
 pub fn wrong(what: impl Display) -> anyhow::Error {
     lexopt::Error::Custom(what.to_string().into()).into()
 }
@@ -97,8 +98,8 @@ pub fn unexpected(word: &str) -> anyhow::Error {
     wrong(format_args!("unknown {kind} '{word}'"))
 }
 
-/// The user asked for help: [`run`](crate::run) prints the usage on standard output and
-/// exits with 0.
+/// The user asked for help: [`run`](fn@crate::run) prints the usage on standard
+/// output and exits with 0.
 #[derive(Debug)]
 pub struct Help;
 

@@ -1,5 +1,5 @@
-//! The command line that all programs of the workspace share, so that each chapter's
-//! `main.rs` is about its subject.
+//! The command line that all programs of the workspace share, so that each
+//! chapter's `main.rs` is about its subject.
 //!
 //! One grammar for all:
 //!
@@ -8,12 +8,12 @@
 //! chNN worker [NAME]                                                            a child
 //! ```
 //!
-//! A wrong command line prints the usage and exits with 2. Every other failure exits with
-//! 1 and one line: `cannot do X: why`.
+//! A wrong command line prints the usage and exits with 2. Every other failure
+//! exits with 1 and one line: `cannot do X: why`.
 //!
-//! The modules, from the bottom up: `reason` (an error in words), `output` (what a program
-//! prints), `log_limit` (how often it may print it), `arguments` and `options` (the command
-//! line), `run` (the frame of a program's `main`).
+//! The modules, from the bottom up: `reason` (an error in words), `output` (what a
+//! program prints), `log_limit` (how often it may print it), `arguments` and
+//! `options` (the command line), `run` (the frame of a program's `main`).
 
 mod arguments;
 mod log_limit;

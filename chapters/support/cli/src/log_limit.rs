@@ -13,9 +13,10 @@ const LINES_PER_SECOND: u32 = 10;
 
 /// Limits log lines of one kind to ten a second.
 ///
-/// Some lines can be caused from outside: by a client that resets its connection, by a
-/// child that sends garbage. A child can send a million bad lines a second, and each would
-/// fill the disk with a longer one. A program keeps one `LogLimit` for each such kind:
+/// Some lines can be caused from outside: by a client that resets its connection,
+/// by a child that sends garbage. A child can send a million bad lines a second; if
+/// each of them is logged, the disk is soon full. A program keeps one `LogLimit`
+/// for each such kind of line:
 ///
 /// ```
 /// # use std::time::Instant;
@@ -25,9 +26,9 @@ const LINES_PER_SECOND: u32 = 10;
 /// }
 /// ```
 ///
-/// Lines beyond the limit are counted. The first line of a later second is preceded by
-/// that number, which needs no timer; what is then still uncounted is told when the
-/// `LogLimit` is dropped.
+/// Lines beyond the limit are counted. Their number is printed before the first
+/// line of a later second, so that no timer is needed; or when the `LogLimit` is
+/// dropped.
 #[derive(Debug, Default)]
 pub struct LogLimit(Mutex<Window>);
 
@@ -50,7 +51,8 @@ impl LogLimit {
         self.write(now, line, |text| log(text));
     }
 
-    /// [`complain`]s with the line, unless ten were written in the second before `now`.
+    /// [`complain`]s with the line, unless ten were written in the second before
+    /// `now`.
     pub fn complain(&self, now: Instant, line: impl Display) {
         self.write(now, line, |text| complain(text));
     }
@@ -79,8 +81,8 @@ impl Drop for LogLimit {
 }
 
 impl Window {
-    /// Whether a line may be written at `now`: `None` if not, else how many lines were left
-    /// out before it.
+    /// Whether a line may be written at `now`: `None` if not, else how many lines
+    /// were left out before it.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         let second = Duration::from_secs(1);
         if self.began.is_none_or(|began| now.duration_since(began) >= second) {
@@ -136,7 +138,7 @@ mod tests {
         let start = Instant::now() + Duration::from_secs(10);
         let mut window = Window::default();
         assert_eq!(window.admit(start), Some(0));
-        // A thread may read the clock and wait for the lock while another one writes.
+        // A thread may read the clock, and then wait until another one has written.
         assert_eq!(window.admit(start - Duration::from_secs(1)), Some(0));
         assert_eq!(window.admit(start), Some(0));
     }

@@ -21,20 +21,22 @@ use crate::{
     reason::reason,
 };
 
-/// How many connections may wait in a listener's backlog until a process accepts them.
+/// How many connections may wait in a listener's backlog until a process accepts
+/// them.
 ///
-/// `std` asks for 128. That is too few while all workers are being replaced: if the backlog
-/// is full, the kernel drops the next SYN, and its client tries again a second later
-/// (listen(2)).
+/// `std` asks for 128. That is too few while all workers are being replaced: if the
+/// backlog is full, the kernel drops the next SYN, and its client tries again a
+/// second later (listen(2)).
 const BACKLOG: i32 = 4096;
 
 /// How long a server does not accept after accept(2) has failed.
 ///
-/// If no descriptor or memory is left, accept(2) fails and the connection stays in the
-/// backlog, so poll(2) returns at once: without a pause that is a busy loop.
+/// If no descriptor or memory is left, accept(2) fails and the connection stays in
+/// the backlog, so poll(2) returns at once: without a pause that is a busy loop.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The flags of a parent. A chapter's program passes on every argument that is not its own.
+/// The flags of a parent. A chapter's program passes on every argument that is not
+/// its own.
 #[derive(Debug)]
 pub struct Options {
     /// `--addr`: where to listen. The default is localhost.
@@ -43,11 +45,12 @@ pub struct Options {
     pub port: u16,
     /// `--workers`: 1 to 1024; the default is the number of CPUs.
     pub workers: usize,
-    /// `--exec PROGRAM ARG...`: the child's program, in place of the chapter's own worker.
+    /// `--exec PROGRAM ARG...`: the child's program, in place of the chapter's own
+    /// worker.
     pub exec: Option<Vec<OsString>>,
     known: &'static [&'static str],
-    /// The path of this program's file, read at the start: once the file is rebuilt, Linux
-    /// returns the old one, marked `(deleted)`.
+    /// The path of this program's file, read at the start: once the file is
+    /// rebuilt, Linux returns the old one, marked `(deleted)`.
     own_path: io::Result<PathBuf>,
 }
 
@@ -87,11 +90,12 @@ impl Options {
         Ok(())
     }
 
-    /// The command that starts a child: the one of `--exec`, or else this program again, as
-    /// `worker`.
+    /// The command that starts a child: the one of `--exec`, or else this program
+    /// again, as `worker`.
     ///
     /// # Errors
-    /// If the path of this program's file cannot be read: without `/proc`, for example.
+    /// If the path of this program's file cannot be read: without `/proc`, for
+    /// example.
     pub fn worker(&self) -> anyhow::Result<Command> {
         if let Some([program, arguments @ ..]) = self.exec.as_deref() {
             let mut command = Command::new(program);
@@ -106,7 +110,8 @@ impl Options {
         Ok(command)
     }
 
-    /// Listens on `--addr` and `--port`, and logs `listening on http://127.0.0.1:1337`.
+    /// Listens on `--addr` and `--port`, and logs the address:
+    /// `listening on http://127.0.0.1:1337`.
     ///
     /// # Errors
     /// `cannot listen on 127.0.0.1:1337: Address already in use`, and the like.

@@ -1,4 +1,5 @@
-//! What a program prints: results, which must arrive, and a log, which may not block it.
+//! What a program prints: results, which must arrive, and a log, which may not
+//! block it.
 
 use std::{
     fmt::Display,
@@ -23,12 +24,12 @@ static OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
 
 /// Prints a line on standard output, and blocks until it is written.
 ///
-/// Unlike `println!` it does not panic. If the reader has exited, as in `chNN | head -n 1`,
-/// the line is dropped. After any other failure (a full disk) it complains once, and
-/// [`run`](crate::run) exits with 1.
+/// Unlike `println!` it does not panic. If the reader has exited, as in
+/// `chNN | head -n 1`, the line is dropped. After any other failure (a full disk)
+/// it complains once, and [`run`](fn@crate::run) exits with 1.
 pub fn say(line: impl Display) {
-    // The lock keeps the lines of several threads apart; what `print!` has buffered is
-    // older than this line.
+    // The lock keeps the lines of several threads apart; what `print!` has buffered
+    // is older than this line.
     let mut stdout = io::stdout().lock();
     let written = stdout
         .flush()
@@ -48,9 +49,9 @@ pub(crate) fn is_lost() -> bool {
 
 /// Writes all `bytes`, and blocks until that is done.
 ///
-/// It does so even if the descriptor is non-blocking. `O_NONBLOCK` belongs to the open
-/// file (fcntl(2)): a Node program that shares our standard output sets it for us too, and
-/// then `std`'s `write_all` fails in the middle of a line.
+/// It does so even if the descriptor is non-blocking. `O_NONBLOCK` belongs to the
+/// open file (fcntl(2)): a Node program that shares our standard output sets it for
+/// us too, and then `std`'s `write_all` fails in the middle of a line.
 ///
 /// # Errors
 /// Those of write(2), such as `EPIPE` or `ENOSPC`.
@@ -67,12 +68,12 @@ pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Prints a line on standard output, for a server: a line that is longer than 1 KiB is cut,
-/// and a line for which there is no room is left out.
+/// Prints a line on standard output, for a server: a line that is longer than 1 KiB
+/// is cut, and a line for which there is no room is left out.
 ///
 /// `server | less` stops reading after a page. The pipe holds 64 KiB more, and then
-/// write(2) blocks: a server must not stand still because of its log. The next line that
-/// finds room is preceded by the number of lines that were left out.
+/// write(2) blocks: a server must not stand still because of its log. The next line
+/// that finds room is preceded by the number of lines that were left out.
 pub fn log(line: impl Display) {
     static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
     write_if_room(io::stdout().lock(), &line, &LEFT_OUT);
@@ -99,16 +100,16 @@ fn write_if_room(stream: impl AsFd, line: &impl Display, left_out: &AtomicU64) {
             &format!("… {before} lines left out: no room for them\n"),
         );
     }
-    // One write(2) of at most PIPE_BUF bytes is never split or mixed with that of another
-    // process (pipe(7)).
+    // One write(2) of at most PIPE_BUF bytes is never split or mixed with that of
+    // another process (pipe(7)).
     let has_room = poll_for_room(&stream, PollTimeout::ZERO) != Ok(0);
     if !has_room || write(&stream, line.as_bytes()).is_err() {
         left_out.fetch_add(before + 1, Ordering::Relaxed);
     }
 }
 
-/// Blocks for at most `timeout` until write(2) would not block; 0 if the time is up. A pipe
-/// is ready once it has room for 4 KiB.
+/// Blocks for at most `timeout` until write(2) would not block; 0 if the time is
+/// up. A pipe is ready once it has room for 4 KiB.
 fn poll_for_room(fd: &impl AsFd, timeout: PollTimeout) -> nix::Result<i32> {
     poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)], timeout)
 }

@@ -2,8 +2,8 @@
 
 use std::io;
 
-/// What went wrong, in the system's words: `Address already in use`, without the number
-/// that `std` appends.
+/// What went wrong, in the system's words: `Address already in use`, without the
+/// number that `std` appends.
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" (os error ") {

@@ -16,11 +16,12 @@ use crate::{
     reason::why,
 };
 
-/// Runs a program: `main` gets the command line, and what it returns becomes the exit code.
+/// Runs a program: `main` gets the command line, and what it returns becomes the
+/// exit code.
 ///
-/// `--help` prints `usage` and exits with 0; a wrong flag prints it on standard error and
-/// exits with 2. Any other error exits with 1 and one line. If a line of output
-/// ([`say`](crate::say)) could not be written, the exit code is 1 as well.
+/// `--help` prints `usage` and exits with 0; a wrong flag prints it on standard
+/// error and exits with 2. Any other error exits with 1 and one line. If a line of
+/// output ([`say`]) could not be written, the exit code is 1 as well.
 pub fn run(
     usage: &str,
     main: impl FnOnce(Arguments) -> anyhow::Result<ExitCode>,
@@ -51,9 +52,9 @@ pub fn run(
 
 /// Sets SIGINT, SIGTERM and SIGCHLD to their defaults, and blocks no signal.
 ///
-/// A signal that is ignored or blocked stays so across exec (execve(2)). A shell starts
-/// `chNN &` with SIGINT ignored; some supervisors ignore SIGCHLD, and then waitpid(2) never
-/// finds an exited child.
+/// A signal that is ignored or blocked stays so across exec (execve(2)). A shell
+/// starts `chNN &` with SIGINT ignored; some supervisors ignore SIGCHLD, and then
+/// waitpid(2) never finds an exited child.
 fn forget_inherited_signals() {
     let default =
         SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
@@ -64,9 +65,9 @@ fn forget_inherited_signals() {
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }
 
-/// Raises the soft limit on open descriptors to the hard limit, for this process and its
-/// children (getrlimit(2)). A shell's soft limit is 1,024, and a worker may have 4,096
-/// connections. Node raises it too.
+/// Raises the soft limit on open descriptors to the hard limit, for this process
+/// and its children (getrlimit(2)). A shell's soft limit is 1,024, and a worker may
+/// have 4,096 connections. Node raises it too.
 fn allow_descriptors() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);

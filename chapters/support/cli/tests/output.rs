@@ -12,7 +12,8 @@ use testkit::Program;
 /// `programs/print.rs`.
 const PRINT: &str = env!("CARGO_BIN_EXE_cli-print");
 
-/// Runs it with this standard output; its exit code, and what it wrote to standard error.
+/// Runs it with this standard output; its exit code, and what it wrote to standard
+/// error.
 fn run(kind: &str, count: &str, stdout: impl Into<Stdio>) -> (Option<i32>, String) {
     let child = Command::new(PRINT)
         .args([kind, count])

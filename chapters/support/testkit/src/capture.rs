@@ -16,8 +16,8 @@ struct State {
 }
 
 impl Capture {
-    /// Reads `pipe` in a thread of its own, so that the program never blocks on a full pipe.
-    /// Keeps the first `limit` bytes.
+    /// Reads `pipe` in a thread of its own, so that the program never blocks on a
+    /// full pipe. Keeps the first `limit` bytes.
     ///
     /// The thread is never joined: it exits at EOF, once the program and all its
     /// descendants that inherited the pipe are gone.
@@ -63,8 +63,8 @@ impl Capture {
         lock(&self.0).is_open
     }
 
-    /// The complete lines that contain `needle`. The text behind the last newline counts as
-    /// a line only after EOF: half a port number is no port number.
+    /// The complete lines that contain `needle`. The text behind the last newline
+    /// counts as a line only after EOF: half a port number is no port number.
     pub fn lines_with(&self, needle: &str) -> Vec<String> {
         let state = lock(&self.0);
         let end = match state.bytes.iter().rposition(|byte| *byte == b'\n') {

@@ -26,10 +26,11 @@ pub fn eventually(
     }
 }
 
-/// Blocks until `look` finds something; `None` if it does not find it `within` that time.
+/// Blocks until `look` finds something; `None` if it does not find it `within` that
+/// time.
 ///
-/// The last look comes *after* the deadline: on a busy machine this thread may not run for
-/// a while, and that is not the program's fault.
+/// The last look comes *after* the deadline: on a busy machine this thread may not
+/// run for a while, and that is not the program's fault.
 pub fn try_eventually<T>(
     within: Duration,
     look: impl FnMut() -> Option<T>,

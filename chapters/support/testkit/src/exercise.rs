@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::failure::report_messages_only;
 use crate::program::Program;
 
-/// The program of the exercise that these tests belong to, as a [`Program`](crate::Program)
-/// in a [sandbox](crate::sandbox).
+/// The program of the exercise that these tests belong to, as a
+/// [`Program`] in a [sandbox](crate::sandbox).
 ///
 /// # Panics
 /// If it is not built: cargo builds it with the tests of its package.

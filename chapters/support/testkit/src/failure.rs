@@ -15,9 +15,10 @@ thread_local! {
 /// What `todo!()` prints.
 const TODO: &str = "not yet implemented";
 
-/// From now on, a test of this process that fails prints its message without a backtrace,
-/// even with `RUST_BACKTRACE=1`: that would show the test's code, and the student is to look
-/// at the program. `RUST_BACKTRACE=full` shows it all the same.
+/// From now on, a test of this process that fails prints its message without a
+/// backtrace, even with `RUST_BACKTRACE=1`: that would show the test's code, and
+/// the student is to look at the program. `RUST_BACKTRACE=full` shows it all the
+/// same.
 pub(crate) fn report_messages_only() {
     static ONCE: Once = Once::new();
     if env::var_os("RUST_BACKTRACE").is_none_or(|it| it != "full") {
@@ -33,8 +34,8 @@ pub(crate) fn watch(stderr: &Arc<Capture>) {
     });
 }
 
-/// Prints a panic as std does, but for the backtrace. If the program stopped at a `todo!()`,
-/// that is the message: what else the test has seen follows from it.
+/// Prints a panic as std does, but for the backtrace. If the program stopped at a
+/// `todo!()`, that is the message: what else the test has seen follows from it.
 fn report(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();
@@ -48,7 +49,8 @@ fn report(panic: &PanicHookInfo<'_>) {
     eprintln!("\nthread '{name}' panicked{place}:\n{message}");
 }
 
-/// The text of the `todo!()` at which a program of this test has stopped, and where it is.
+/// The text of the `todo!()` at which a program of this test has stopped, and where
+/// it is.
 fn todo_in_program() -> Option<String> {
     let stderrs = STDERRS.try_with(|it| it.borrow().clone()).ok()?;
     stderrs.iter().rev().filter_map(Weak::upgrade).find_map(|stderr| {

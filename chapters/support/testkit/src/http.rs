@@ -32,9 +32,9 @@ impl Response {
 /// Requests `/` on a new connection with `Connection: close`, and reads until EOF.
 ///
 /// # Errors
-/// Those of the connection; `UnexpectedEof` for an incomplete response, `InvalidData` for
-/// one that is not HTTP or that is followed by more bytes, `TimedOut` if no byte arrives for
-/// 10 s.
+/// Those of the connection; `UnexpectedEof` for an incomplete response,
+/// `InvalidData` for one that is not HTTP or that is followed by more bytes,
+/// `TimedOut` if no byte arrives for 10 s.
 pub fn get(addr: SocketAddr) -> io::Result<Response> {
     let mut client = Client::connect(addr)?;
     client.send_raw(
@@ -50,8 +50,8 @@ pub fn get(addr: SocketAddr) -> io::Result<Response> {
     Err(io::Error::new(ErrorKind::InvalidData, what))
 }
 
-/// Writes `bytes` on a new connection and reads until EOF: for servers that respond without
-/// any header.
+/// Writes `bytes` on a new connection and reads until EOF: for servers that respond
+/// without any header.
 ///
 /// # Errors
 /// Those of [`get`]; `InvalidData` if the response is not UTF-8.
@@ -80,7 +80,8 @@ impl Client {
         let stream = TcpStream::connect_timeout(&addr, TIME_OUT)?;
         stream.set_read_timeout(Some(TIME_OUT))?;
         stream.set_write_timeout(Some(TIME_OUT))?;
-        // A test that sends a request in pieces wants each piece to be sent at once.
+        // A test that sends a request in pieces wants each piece to be sent at
+        // once.
         stream.set_nodelay(true)?;
         Ok(Client { stream, buffer: Vec::new() })
     }
@@ -112,8 +113,8 @@ impl Client {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Blocks until one whole response has arrived. Several requests may be sent before: the
-    /// responses are kept in order.
+    /// Blocks until one whole response has arrived. Several requests may be sent
+    /// before: the responses are kept in order.
     ///
     /// # Errors
     /// Those of [`get`].
@@ -130,8 +131,8 @@ impl Client {
         Ok(Response { status: message.status, headers, body })
     }
 
-    /// Blocks until the server closes or resets the connection; `false` if it does neither
-    /// `within` that time, or sends a byte instead.
+    /// Blocks until the server closes or resets the connection; `false` if it does
+    /// neither `within` that time, or sends a byte instead.
     pub fn is_closed_within(&mut self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
         let is_closed = self.buffer.is_empty() && self.is_closed_before(deadline);

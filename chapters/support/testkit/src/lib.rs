@@ -1,14 +1,15 @@
 //! Starts the chapters' programs and judges them from outside.
 //!
-//! The kit knows nothing of the chapters. It sees what any user sees: a process, what it
-//! prints, its responses, and what is left of it when it has exited. It has three rules:
+//! The kit knows nothing of the chapters. It sees what any user sees: a process,
+//! what it prints, its responses, and what is left of it when it has exited. It has
+//! three rules:
 //!
-//! - **Nothing outlives a test.** [`Running`] kills its program and all descendants when it
-//!   is dropped, even if the test panics.
+//! - **Nothing outlives a test.** [`Running`] kills its program and all descendants
+//!   when it is dropped, even if the test panics.
 //! - **No sleep decides.** Every wait is "until this holds, or until the deadline":
-//!   [`eventually`].
-//! - **A failure tells its story**: what was expected, what was seen, what the program
-//!   printed.
+//!   [`eventually()`].
+//! - **A failure tells its story**: what was expected, what was seen, what the
+//!   program printed.
 //!
 //! It finds processes in `/proc`, so it is for Linux. It needs no privilege.
 //!
@@ -16,7 +17,7 @@
 //! use testkit::{Program, Signal, assert_all_gone, http};
 //! use std::time::Duration;
 //!
-//! let server = Program::new("target/debug/some-server").args(["--port", "0"]).start();
+//! let server = Program::new("some-server").args(["--port", "0"]).start();
 //! let response = http::get(server.addr()).expect("a response");
 //! assert_eq!(response.status, 200);
 //!
@@ -29,10 +30,12 @@
 //! The modules, each of which uses only those named before it:
 //!
 //! - `lock`, `time_limit`, `processes`, `temp_dir`, `responses`: the ground;
-//! - `capture`, `spawn`, `port`, `node`, `eventually`: output, fork and exec, waiting;
-//! - `process_tree`, `failure`, `sandbox`: all processes of a program, and their limits;
-//! - `running`, `program`, `exercise`: a program that runs, one that does not yet, and a
-//!   student's;
+//! - `capture`, `spawn`, `port`, `node`, `eventually`: output, fork and exec,
+//!   waiting;
+//! - `process_tree`, `failure`, `sandbox`: all processes of a program, and their
+//!   limits;
+//! - `running`, `program`, `exercise`: a program that runs, one that does not yet,
+//!   and a student's;
 //! - `response_reader`, `http`, `load`: clients.
 
 mod capture;

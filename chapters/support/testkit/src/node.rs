@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::temp_dir::{TempDir, temp_dir};
 
-/// The path of `node`, by `PATH`. If there is none, prints so on standard error and returns
-/// `None`; the test then returns as well.
+/// The path of `node`, by `PATH`. If there is none, prints so on standard error and
+/// returns `None`; the test then returns as well.
 ///
 /// # Panics
 /// If there is none and `REQUIRE_NODE` is set: CI must not skip these tests.
@@ -23,7 +23,8 @@ pub fn node() -> Option<PathBuf> {
         if env::var_os("REQUIRE_NODE").is_some() {
             panic!("node is required here (REQUIRE_NODE) but not found in PATH");
         }
-        // Not `eprintln!`: the test harness does not show that of a test that passes.
+        // Not `eprintln!`: the test harness does not show that of a test that
+        // passes.
         let _ = writeln!(io::stderr(), "skipped: no node found in PATH");
     }
     found
@@ -36,8 +37,8 @@ pub struct NodeScript {
     _dir: TempDir,
 }
 
-/// Writes `script_source` to a file that every user may read. With `include_str!` the script
-/// is a part of the test, which then runs without the source tree.
+/// Writes `script_source` to a file that every user may read. With `include_str!`
+/// the script is a part of the test, which then runs without the source tree.
 ///
 /// # Panics
 /// If the file cannot be written.

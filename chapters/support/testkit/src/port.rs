@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use crate::lock::lock;
 use crate::spawn::FORKING;
 
-/// A port with no listener a moment ago. Another test may take it next: where the program
-/// can choose a port, let it (`--port 0`).
+/// A port with no listener a moment ago. Another test may take it next: where the
+/// program can choose a port, let it (`--port 0`).
 ///
 /// # Panics
 /// If there is none.
@@ -18,8 +18,9 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("the address of a listener").port()
 }
 
-/// Whether a new server could listen on it. std sets `SO_REUSEADDR`, as the programs do, so
-/// connections in TIME_WAIT do not count: only another listener does.
+/// Whether a new server could listen on it. std sets `SO_REUSEADDR`, as the
+/// programs do, so connections in TIME_WAIT do not count: only another listener
+/// does.
 pub(crate) fn is_free(port: u16) -> bool {
     let _no_fork = lock(&FORKING);
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()

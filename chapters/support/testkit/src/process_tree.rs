@@ -18,12 +18,13 @@ use crate::processes::{Process, Table};
 /// How long the kernel may take to end a process that was sent SIGKILL.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// After so many looks, a tree that is still alive forks faster than it can be killed.
+/// After so many looks, a tree that is still alive forks faster than it can be
+/// killed.
 const QUICK_LOOKS: u32 = 3;
 
-/// The name of an environment variable that marks one tree. Children inherit it, and
-/// `/proc/PID/environ` shows it as it was at exec: it finds orphans that have left the
-/// process group.
+/// The name of an environment variable that marks one tree. Children inherit it,
+/// and `/proc/PID/environ` shows it as it was at exec: it finds orphans that have
+/// left the process group.
 pub(crate) fn new_marker() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -41,8 +42,8 @@ pub(crate) struct ProcessTree {
     /// What the tree prints on standard error.
     pub stderr: Arc<Capture>,
     marker: String,
-    /// All members ever seen: a process that has lost its parent, its group and the marker
-    /// is still known.
+    /// All members ever seen: a process that has lost its parent, its group and the
+    /// marker is still known.
     known: Mutex<HashSet<Process>>,
     /// Why the tree was killed before its end, if it was.
     kill_reason: OnceLock<String>,
@@ -74,11 +75,13 @@ impl ProcessTree {
 
     /// As [`living`](ProcessTree::living), at the moment of the table.
     pub fn living_in(&self, table: &Table) -> Vec<Process> {
-        // Until the leader is reaped, its pid is not given to another process or group.
+        // Until the leader is reaped, its pid is not given to another process or
+        // group.
         let is_ours = self.leader.exists();
         let mut known = lock(&self.known);
         let is_member = |stat: &&Stat| {
-            // No member is older than the leader: most processes need no further look.
+            // No member is older than the leader: most processes need no further
+            // look.
             stat.starttime >= self.leader.start_time
                 && (known.contains(&Process::from(*stat))
                     || (is_ours && stat.pgrp == self.leader.pid)
@@ -90,8 +93,9 @@ impl ProcessTree {
         living
     }
 
-    /// Sends SIGKILL to all members until none is left: a process that forks during a look
-    /// has a child which that look misses. Returns the members that are left.
+    /// Sends SIGKILL to all members until none is left: a process that forks during
+    /// a look has a child which that look misses. Returns the members that are
+    /// left.
     pub fn kill(&self) -> Vec<Process> {
         let mut left = Vec::new();
         let mut looks = 0;
@@ -110,8 +114,9 @@ impl ProcessTree {
         left
     }
 
-    /// Sends SIGSTOP to all members until there is no new one: a stopped process cannot
-    /// fork. So it catches a tree that forks faster than its members can be killed.
+    /// Sends SIGSTOP to all members until there is no new one: a stopped process
+    /// cannot fork. So it catches a tree that forks faster than its members can be
+    /// killed.
     fn stop(&self) {
         let mut stopped = HashSet::new();
         loop {
@@ -127,7 +132,8 @@ impl ProcessTree {
         }
     }
 
-    /// Kills the whole group with one call, so that no master replaces a worker meanwhile.
+    /// Kills the whole group with one call, so that no master replaces a worker
+    /// meanwhile.
     fn kill_group(&self) {
         let group = Pid::from_raw(self.leader.pid);
         if self.leader.exists() && self.leader.pid > 1 && group != getpgrp() {
@@ -137,7 +143,8 @@ impl ProcessTree {
 
     /// Whether it was started with our marker in its environment.
     ///
-    /// Not procfs's `environ`: it makes a map of the environment, and this looks into many.
+    /// Not procfs's `environ`: it makes a map of the environment, and this looks
+    /// into many.
     fn has_marker(&self, pid: i32) -> bool {
         let environment =
             fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();

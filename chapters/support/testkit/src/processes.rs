@@ -8,8 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::{self, Stat, all_processes};
 
-/// One process. A pid alone is not enough: when its process is gone, another one may get
-/// it, but with another start time.
+/// One process. A pid alone is not enough: when its process is gone, another one
+/// may get it, but with another start time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Process {
     /// The process id.
@@ -19,7 +19,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process that has this pid now, even if it is a zombie; `None` if there is none.
+    /// The process that has this pid now, even if it is a zombie; `None` if there
+    /// is none.
     pub fn of(pid: i32) -> Option<Process> {
         stat(pid).map(|stat| Process::from(&stat))
     }
@@ -60,8 +61,8 @@ impl From<&Stat> for Process {
     }
 }
 
-/// Whether a process with this pid exists and is not a zombie. Prefer [`Process::alive`] if
-/// another process may have got the pid in the meantime.
+/// Whether a process with this pid exists and is not a zombie. Prefer
+/// [`Process::alive`] if another process may have got the pid in the meantime.
 pub fn alive(pid: i32) -> bool {
     stat(pid).is_some_and(|stat| is_alive(&stat))
 }
@@ -81,18 +82,20 @@ pub fn zombies_of(pid: i32) -> Vec<Process> {
     Table::read().zombies_of(pid)
 }
 
-/// The open descriptors of `pid` and what each refers to (`socket:[123]`, `/dev/null`), by
-/// number. Empty if the process is gone or belongs to another user.
+/// The open descriptors of `pid` and what each refers to (`socket:[123]`,
+/// `/dev/null`), by number. Empty if the process is gone or belongs to another
+/// user.
 ///
-/// This is `/proc`'s own text: procfs parses it, and fails for the kinds that it does not
-/// know.
+/// This is `/proc`'s own text: procfs parses it, and fails for the kinds that it
+/// does not know.
 pub fn fds(pid: i32) -> Vec<(i32, String)> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
         return Vec::new();
     };
     let open = entries.filter_map(|entry| {
         let entry = entry.ok()?;
-        // It may have been closed since the directory was read: then it is not open.
+        // It may have been closed since the directory was read: then it is not
+        // open.
         let target = fs::read_link(entry.path()).ok()?;
         let number = entry.file_name().to_str()?.parse().ok()?;
         Some((number, target.to_string_lossy().into_owned()))
@@ -107,14 +110,15 @@ pub fn threads(pid: i32) -> usize {
     stat(pid).map_or(0, |stat| stat.num_threads as usize)
 }
 
-/// The CPU time that `pid` has used so far, in user and in kernel mode, in steps of one
-/// clock tick (usually 10 ms). Zero if it is gone.
+/// The CPU time that `pid` has used so far, in user and in kernel mode, in steps of
+/// one clock tick (usually 10 ms). Zero if it is gone.
 pub fn cpu_time(pid: i32) -> Duration {
     let ticks = stat(pid).map_or(0, |stat| stat.utime + stat.stime);
     Duration::from_millis(1000 * ticks / procfs::ticks_per_second())
 }
 
-/// All processes that are visible to us, at one moment. To read it takes milliseconds.
+/// All processes that are visible to us, at one moment. To read it takes
+/// milliseconds.
 pub(crate) struct Table(Vec<Stat>);
 
 impl Table {
@@ -144,7 +148,8 @@ impl Table {
         self.0.iter().filter(|it| is_alive(it))
     }
 
-    /// The living processes among `pids`, and all their living descendants, oldest first.
+    /// The living processes among `pids`, and all their living descendants, oldest
+    /// first.
     pub fn with_descendants(&self, mut pids: HashSet<i32>) -> Vec<Process> {
         loop {
             let before = pids.len();

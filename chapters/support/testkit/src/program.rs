@@ -17,8 +17,8 @@ use crate::sandbox::{self, MAX_OUTPUT};
 use crate::spawn::spawn;
 use crate::{failure, time_limit};
 
-/// How a program will be started: its arguments, environment, directory. Its standard input
-/// is `/dev/null`, unless set.
+/// How a program will be started: its arguments, environment, directory. Its
+/// standard input is `/dev/null`, unless set.
 pub struct Program {
     command: Command,
     inherited: Vec<OwnedFd>,
@@ -84,19 +84,19 @@ impl Program {
         self
     }
 
-    /// Runs it in a [sandbox], where it can do no harm, and without backtraces. The limit of
-    /// [`output`](Program::output) is then 10 s; a later [`limit`](Program::limit) changes
-    /// it.
+    /// Runs it in a [sandbox], where it can do no harm, and without backtraces. The
+    /// limit of [`output`](Program::output) is then 10 s; a later
+    /// [`limit`](Program::limit) changes it.
     pub fn sandboxed(mut self) -> Program {
-        // The reader of a failure looks for one sentence on its standard error. anyhow has
-        // a variable of its own.
+        // The reader of a failure looks for one sentence on its standard error.
+        // anyhow has a variable of its own.
         self.command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
         Program { is_sandboxed: true, limit: Duration::from_secs(10), ..self }
     }
 
-    /// Gives the program a channel, as Node gives it to a child, and returns our end of it:
-    /// so a test can be the parent of a worker. Sets `NODE_CHANNEL_FD` and
-    /// `NODE_CHANNEL_SERIALIZATION_MODE`.
+    /// Gives the program a channel, as Node gives it to a child, and returns our
+    /// end of it: so a test can be the parent of a worker. Sets `NODE_CHANNEL_FD`
+    /// and `NODE_CHANNEL_SERIALIZATION_MODE`.
     ///
     /// # Panics
     /// If socketpair(2) fails.
@@ -114,9 +114,9 @@ impl Program {
 
     /// Starts it, in a process group of its own.
     ///
-    /// It is killed when the *thread* that started it exits (`PR_SET_PDEATHSIG`), so that
-    /// nothing is left when the test process itself is killed. Start it in a thread that
-    /// lasts: the test's own.
+    /// It is killed when the *thread* that started it exits (`PR_SET_PDEATHSIG`),
+    /// so that nothing is left when the test process itself is killed. Start it in
+    /// a thread that lasts: the test's own.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -134,8 +134,8 @@ impl Program {
                 "cannot start `{name}`: all tests together may take {limit} s, and the tests before \
                  this one have used them up"
             );
-            // Before `spawn`: a change of user clears the signal at the parent's death
-            // (prctl(2)).
+            // Before `spawn`: a change of user clears the signal at the parent's
+            // death (prctl(2)).
             sandbox::confine(&mut self.command);
         }
         let register = |child: &mut Child| register(child, marker, is_sandboxed);
@@ -148,8 +148,9 @@ impl Program {
     /// Runs it until it exits. Then kills its descendants, if there are any left.
     ///
     /// # Panics
-    /// If it cannot be started; if it has not exited within the [limit](Program::limit), or
-    /// if one of its descendants still holds its output open then.
+    /// If it cannot be started; if it has not exited within the
+    /// [limit](Program::limit), or if one of its descendants still holds its output
+    /// open then.
     #[track_caller]
     pub fn output(self) -> Output {
         let limit = self.limit;

@@ -1,4 +1,5 @@
-//! Reads HTTP/1 responses from a stream, without copying: the load client reads a million.
+//! Reads HTTP/1 responses from a stream, without copying: the load client reads a
+//! million.
 
 use std::io::{self, Error, ErrorKind, Read};
 use std::ops::Range;
@@ -19,8 +20,8 @@ pub(crate) struct Message {
     pub close: bool,
 }
 
-/// Reads one whole response into `buffer`, which may hold its first bytes already. The caller
-/// removes `..end` from the buffer afterwards.
+/// Reads one whole response into `buffer`, which may hold its first bytes already.
+/// The caller removes `..end` from the buffer afterwards.
 pub(crate) fn read_response(
     stream: &mut impl Read,
     buffer: &mut Vec<u8>,
@@ -138,8 +139,8 @@ pub(crate) fn split_header(line: &str) -> io::Result<(&str, &str)> {
     Ok((name, value.trim()))
 }
 
-/// Removes the sizes of the chunks, in place. Returns where the body is, and where the next
-/// response begins.
+/// Removes the sizes of the chunks, in place. Returns where the body is, and where
+/// the next response begins.
 fn read_chunks(
     stream: &mut impl Read,
     buffer: &mut Vec<u8>,

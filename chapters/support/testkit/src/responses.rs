@@ -1,6 +1,7 @@
 //! The responses of the chapters' programs.
 
-/// The number behind `pid is ` or `running on `: the process that sent the response.
+/// The number behind `pid is ` or `running on `: the process that sent the
+/// response.
 pub fn pid_in(text: &str) -> Option<i32> {
     let rest = ["pid is ", "running on "]
         .iter()
@@ -9,8 +10,8 @@ pub fn pid_in(text: &str) -> Option<i32> {
     rest[..end].parse().ok()
 }
 
-/// The name and the pid in chapter 2's response. `None` unless it is that response, whole,
-/// and nothing else.
+/// The name and the pid in chapter 2's response. `None` unless it is that response,
+/// whole, and nothing else.
 pub(crate) fn parse_raw_response(bytes: &[u8]) -> Option<(&'static str, i32)> {
     let rest = bytes.strip_prefix(b"Request handled with ")?;
     let (name, rest) = ["normal", "special"]

@@ -20,7 +20,8 @@ use crate::sandbox;
 /// How long a line that a test waits for may take.
 const LINE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long it may take to read the rest of the output of a program that has exited.
+/// How long it may take to read the rest of the output of a program that has
+/// exited.
 const OUTPUT_LIMIT: Duration = Duration::from_millis(300);
 
 /// A message shows so many bytes of each output stream.
@@ -64,8 +65,8 @@ impl Running {
         self.related(Table::descendants_of)
     }
 
-    /// The process and all its living descendants, oldest first: also orphans, and those
-    /// that have left the process group.
+    /// The process and all its living descendants, oldest first: also orphans, and
+    /// those that have left the process group.
     pub fn processes(&self) -> Vec<Process> {
         self.tree.living()
     }
@@ -87,7 +88,8 @@ impl Running {
     /// If it was reaped already: another process may have its pid now.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
-        // It is reaped under this lock only, so the pid stays its own while we hold it.
+        // It is reaped under this lock only, so the pid stays its own while we hold
+        // it.
         let child = lock(&self.child);
         if !self.tree.leader.exists() {
             drop(child);
@@ -105,8 +107,8 @@ impl Running {
     pub fn try_wait(&self) -> Option<ExitStatus> {
         let mut child = lock(&self.child);
         if self.tree.leader.exists() && !self.tree.leader.alive() {
-            // Another group may get its number once it is reaped: look for the members of
-            // this group before.
+            // Another group may get its number once it is reaped: look for the
+            // members of this group before.
             self.tree.living();
         }
         child.try_wait().expect("our own child can be waited for")
@@ -161,8 +163,8 @@ impl Running {
         self.tree.stderr.text()
     }
 
-    /// Blocks until a line of standard output contains `needle`, and returns that line: the
-    /// first one, even if it was printed long ago.
+    /// Blocks until a line of standard output contains `needle`, and returns that
+    /// line: the first one, even if it was printed long ago.
     ///
     /// # Panics
     /// If there is none within 10 s, or if the output has ended without it.
@@ -171,8 +173,8 @@ impl Running {
         self.wait_for_line_or(needle, "")
     }
 
-    /// Like [`wait_for_line`](Running::wait_for_line). The panic adds `hint`: where to look
-    /// if the line is missing.
+    /// Like [`wait_for_line`](Running::wait_for_line). The panic adds `hint`: where
+    /// to look if the line is missing.
     ///
     /// # Panics
     /// Like [`wait_for_line`](Running::wait_for_line).
@@ -181,7 +183,8 @@ impl Running {
         self.lines(&self.tree.stdout, "stdout", needle, 1, hint).swap_remove(0)
     }
 
-    /// Blocks until `count` lines of standard output contain `needle`, and returns them all.
+    /// Blocks until `count` lines of standard output contain `needle`, and returns
+    /// them all.
     ///
     /// # Panics
     /// Like [`wait_for_line`](Running::wait_for_line).
@@ -231,7 +234,8 @@ impl Running {
         );
     }
 
-    /// Blocks until it has printed `listening on http://ADDR:PORT`, and returns that address.
+    /// Blocks until it has printed `listening on http://ADDR:PORT`, and returns
+    /// that address.
     ///
     /// # Panics
     /// If it does not print it within 10 s, or exits first.
@@ -256,8 +260,8 @@ impl Running {
         self.addr().port()
     }
 
-    /// What the reader of a failure needs to know: whether it runs, or its exit status; why
-    /// it was killed, if it was; and the end of what it has printed.
+    /// What the reader of a failure needs to know: whether it runs, or its exit
+    /// status; why it was killed, if it was; and the end of what it has printed.
     pub fn describe(&self) -> String {
         let status = self.try_wait();
         if status.is_some() {

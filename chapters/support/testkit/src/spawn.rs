@@ -1,4 +1,5 @@
-//! From fork to exec: what a program inherits, and that it is killed when this process dies.
+//! From fork to exec: what a program inherits, and that it is killed when this
+//! process dies.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,15 +12,16 @@ use nix::unistd::{getpid, getppid};
 
 use crate::lock::lock;
 
-/// Held while a program is started, and while a listener is open whose port must be free
-/// once it is closed.
+/// Held while a program is started, and while a listener is open whose port must be
+/// free once it is closed.
 ///
-/// From fork to exec a child holds a copy of every descriptor of this process, of all its
-/// threads: a port that another test has just closed is then still taken.
+/// From fork to exec a child holds a copy of every descriptor of this process, of
+/// all its threads: a port that another test has just closed is then still taken.
 pub(crate) static FORKING: Mutex<()> = Mutex::new(());
 
-/// Starts a program, and calls `register` with it before another program is started. The
-/// child gets the descriptors `inherited`, under the numbers that they have here.
+/// Starts a program, and calls `register` with it before another program is
+/// started. The child gets the descriptors `inherited`, under the numbers that they
+/// have here.
 pub(crate) fn spawn<T>(
     command: &mut Command,
     inherited: Vec<OwnedFd>,
@@ -33,8 +35,8 @@ pub(crate) fn spawn<T>(
     Ok((child, registered))
 }
 
-/// Has the child killed when this process dies, and has it inherit `inherited` and nothing
-/// else.
+/// Has the child killed when this process dies, and has it inherit `inherited` and
+/// nothing else.
 fn prepare(command: &mut Command, inherited: Vec<OwnedFd>) {
     let parent = getpid();
     let in_child = move || {
@@ -44,25 +46,26 @@ fn prepare(command: &mut Command, inherited: Vec<OwnedFd>) {
             return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
         }
         close_on_exec();
-        // Here, not in the parent: a sibling that is started at the same time would inherit
-        // them too.
+        // Here, not in the parent: a sibling that is started at the same time would
+        // inherit them too.
         for fd in &inherited {
             fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
         }
         Ok(())
     };
     // SAFETY: between fork and exec only async-signal-safe calls are allowed
-    // (signal-safety(7)). prctl, getppid, close_range and fcntl are plain system calls;
-    // nothing here allocates, locks or drops.
+    // (signal-safety(7)). prctl, getppid, close_range and fcntl are plain system
+    // calls; nothing here allocates, locks or drops.
     unsafe { command.pre_exec(in_child) };
 }
 
-/// Marks every descriptor but the first three as close-on-exec. std does so for those that
-/// this process opens; those that it inherited, from a terminal or an editor, would show up
-/// when a test counts a program's descriptors.
+/// Marks every descriptor but the first three as close-on-exec. std does so for
+/// those that this process opens; those that it inherited, from a terminal or an
+/// editor, would show up when a test counts a program's descriptors.
 fn close_on_exec() {
-    // SAFETY: close_range(2) takes numbers and, with this flag, closes nothing before exec.
-    // A kernel older than 5.11 refuses the flag, and the descriptors stay open.
+    // SAFETY: close_range(2) takes numbers and, with this flag, closes nothing
+    // before exec. A kernel older than 5.11 refuses the flag, and the descriptors
+    // stay open.
     unsafe {
         use nix::libc::{CLOSE_RANGE_CLOEXEC, SYS_close_range, c_uint, syscall};
         syscall(SYS_close_range, 3 as c_uint, c_uint::MAX, CLOSE_RANGE_CLOEXEC);

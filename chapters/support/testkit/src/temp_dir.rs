@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct TempDir(tempfile::TempDir);
 
-/// Makes an empty directory under the system's directory for temporary files. Unlike one of
-/// `tempfile` it is readable for every user: a program may run as another one.
+/// Makes an empty directory under the system's directory for temporary files.
+/// Unlike one of `tempfile` it is readable for every user: a program may run as
+/// another one.
 ///
 /// # Panics
 /// If it cannot be made.

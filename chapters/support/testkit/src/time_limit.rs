@@ -10,8 +10,8 @@ pub(crate) fn start() {
     STARTED.get_or_init(Instant::now);
 }
 
-/// Whether the tests of this process have used up their time. Never, if no program was
-/// started in a [sandbox](crate::sandbox).
+/// Whether the tests of this process have used up their time. Never, if no program
+/// was started in a [sandbox](crate::sandbox).
 pub(crate) fn is_up() -> bool {
     STARTED.get().is_some_and(|it| it.elapsed() > Duration::from_secs(seconds()))
 }

@@ -48,7 +48,8 @@ fn a_process_that_leaves_the_group_is_found() {
 
 #[test]
 fn orphans_are_found() {
-    // The shell exits at once, so its children become init's; one in a session of its own.
+    // The shell exits at once, so its children become init's; one in a session of
+    // its own.
     let (running, processes) =
         start(sh("setsid sleep 1000 & sleep 1000 & sleep 1000 &"), 3);
     assert!(running.wait(LONG).success());

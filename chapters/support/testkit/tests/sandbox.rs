@@ -19,8 +19,8 @@ fn hostile(script: &str) -> Program {
         .limit(Duration::from_secs(3))
 }
 
-/// One program at a time: the kernel counts the processes of a user, and that is the same one
-/// in all sandboxes.
+/// One program at a time: the kernel counts the processes of a user, and that is
+/// the same one in all sandboxes.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Runs it; `Err` is the message of the test that would fail.

@@ -17,15 +17,15 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How a client sends its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A connection for each request. The response is chapter 2's line without any HTTP, up
-    /// to EOF.
+    /// A connection for each request. The response is chapter 2's line without any
+    /// HTTP, up to EOF.
     Raw,
-    /// A connection for each request, with `Connection: close`. The response is HTTP and
-    /// names a pid.
+    /// A connection for each request, with `Connection: close`. The response is
+    /// HTTP and names a pid.
     HttpClose,
-    /// One connection for as long as the server keeps it. A response with `Connection:
-    /// close` is followed by a new connection; a connection that is closed in any other way
-    /// has lost a request.
+    /// One connection for as long as the server keeps it. A response with
+    /// `Connection: close` is followed by a new connection; a connection that is
+    /// closed in any other way has lost a request.
     HttpKeepAlive,
 }
 
@@ -105,7 +105,8 @@ fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
     let deadline = Instant::now() + TIME_OUT;
     loop {
         match TcpStream::connect_timeout(&addr, TIME_OUT) {
-            // The client's side has no free port left. That is not the server's fault.
+            // The client's side has no free port left. That is not the server's
+            // fault.
             Err(e)
                 if e.kind() == ErrorKind::AddrNotAvailable
                     && Instant::now() < deadline =>
@@ -140,8 +141,9 @@ fn read_raw_answer(stream: &mut TcpStream) -> io::Result<Answer> {
     }
 }
 
-/// Lets the server close first: the side that does keeps the port in TIME_WAIT, and a client
-/// soon has none left. The response is complete, so a reset does no harm now.
+/// Lets the server close first: the side that does keeps the port in TIME_WAIT, and
+/// a client soon has none left. The response is complete, so a reset does no harm
+/// now.
 fn expect_eof(stream: &mut TcpStream) -> io::Result<()> {
     match read(stream, &mut [0]) {
         Ok(0) => Ok(()),

@@ -1,7 +1,8 @@
 //! Many requests at once, each one accounted for.
 //!
-//! The clients share the machine with the server that they load, so they cost little: a
-//! request takes one write and as few reads as possible, into buffers that are used again.
+//! The clients share the machine with the server that they load, so they cost
+//! little: a request takes one write and as few reads as possible, into buffers
+//! that are used again.
 
 mod client;
 mod report;

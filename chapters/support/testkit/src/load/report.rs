@@ -7,15 +7,16 @@ use std::time::Duration;
 /// So many losses are shown with their reasons.
 const REASONS: usize = 20;
 
-/// The result of a load. Every request is in exactly one of `answered`, `lost_count` and `refused`.
+/// The result of a load. Every request is in exactly one of `answered`,
+/// `lost_count` and `refused`.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Requests with a complete and right response.
     pub answered: u64,
     /// Why requests were lost: the first 20.
     pub lost: Vec<String>,
-    /// Requests without a complete and right response: reset, cut short, wrong, or none in
-    /// 15 s.
+    /// Requests without a complete and right response: reset, cut short, wrong, or
+    /// none in 15 s.
     pub lost_count: u64,
     /// Requests whose connection was refused: there was no listener.
     pub refused: u64,
@@ -39,8 +40,8 @@ impl Report {
     /// Does nothing if every request was answered.
     ///
     /// # Panics
-    /// If a request was lost or refused, with the reasons; or if no request was made, because
-    /// then nothing was tested.
+    /// If a request was lost or refused, with the reasons; or if no request was
+    /// made, because then nothing was tested.
     #[track_caller]
     pub fn assert_none_lost(&self) {
         assert!(
@@ -54,7 +55,8 @@ impl Report {
         self.answered += 1;
         *self.by_pid.entry(pid).or_default() += 1;
         if let Some(name) = name {
-            // Not `entry`: that would need a new String for each of a million answers.
+            // Not `entry`: that would need a new String for each of a million
+            // answers.
             match self.by_name.get_mut(name) {
                 Some(count) => *count += 1,
                 None => drop(self.by_name.insert(name.to_owned(), 1)),

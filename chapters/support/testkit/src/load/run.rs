@@ -18,15 +18,16 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub struct Load {
     /// The server.
     pub addr: SocketAddr,
-    /// How many clients send requests at the same time. Each is a thread with one request in
-    /// flight.
+    /// How many clients send requests at the same time. Each is a thread with one
+    /// request in flight.
     pub clients: usize,
     /// How they send them.
     pub kind: Kind,
 }
 
 impl Load {
-    /// Makes `n` requests in all and blocks until each is answered, lost or refused.
+    /// Makes `n` requests in all and blocks until each is answered, lost or
+    /// refused.
     ///
     /// # Panics
     /// If the threads cannot be started.
@@ -77,7 +78,8 @@ fn run(mut client: Client, progress: &Progress) -> Report {
     report
 }
 
-/// A load that goes on until it is stopped. Dropping it stops it too, without blocking.
+/// A load that goes on until it is stopped. Dropping it stops it too, without
+/// blocking.
 pub struct Background {
     progress: Arc<Progress>,
     clients: Vec<JoinHandle<Report>>,
@@ -102,7 +104,8 @@ impl Background {
         });
     }
 
-    /// Blocks until each client has finished the request that it has in flight, and reports.
+    /// Blocks until each client has finished the request that it has in flight, and
+    /// reports.
     ///
     /// # Panics
     /// If a client has panicked.

@@ -1,8 +1,9 @@
 //! Which processes a sandboxed program may not signal.
 //!
-//! `kill(-1, SIGKILL)` kills every process of a user: fork(2) fails, the program takes its -1
-//! for a pid, and the student's editor is gone, and the other tests. A filter on system calls
-//! (seccomp(2)) refuses that, and signals to the test process, with `EPERM`.
+//! `kill(-1, SIGKILL)` kills every process of a user: fork(2) fails, the program
+//! takes its -1 for a pid, and the student's editor is gone, and the other tests. A
+//! filter on system calls (seccomp(2)) refuses that, and signals to the test
+//! process, with `EPERM`.
 
 use std::io;
 
@@ -16,8 +17,8 @@ const SIGNAL_CALLS: [c_long; 4] = [
     libc::SYS_pidfd_open,
 ];
 
-/// The offsets in `struct seccomp_data` of the system call's number, and of the low half of
-/// its first argument.
+/// The offsets in `struct seccomp_data` of the system call's number, and of the low
+/// half of its first argument.
 const NUMBER: u32 = 0;
 const FIRST_ARGUMENT: u32 = if cfg!(target_endian = "little") { 16 } else { 20 };
 
@@ -55,8 +56,8 @@ impl Filter {
         Filter(program)
     }
 
-    /// Installs it in this process, for good. One system call; needs `no_new_privs`. On a
-    /// kernel without filters it does nothing.
+    /// Installs it in this process, for good. One system call; needs
+    /// `no_new_privs`. On a kernel without filters it does nothing.
     pub fn install(&self) -> io::Result<()> {
         let program = sock_fprog {
             len: self.0.len() as u16,

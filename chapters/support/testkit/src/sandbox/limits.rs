@@ -24,8 +24,8 @@ pub const MAX_OUTPUT: usize = 1 << 20;
 /// The user that a sandboxed program runs as if the tests run as root: *nobody*.
 const NOBODY: u32 = 65534;
 
-/// The kernel's limit on processes is above [`MAX_PROCESSES`] by so many: so the watchdog
-/// finds too many processes, and can say so in words.
+/// The kernel's limit on processes is above [`MAX_PROCESSES`] by so many: so the
+/// watchdog finds too many processes, and can say so in words.
 const SLACK: usize = 16;
 
 /// Address space of each of its processes, in bytes.
@@ -45,8 +45,8 @@ const MAX_DESCRIPTORS: u64 = 256;
 pub enum ProcessLimit {
     /// The kernel: fork fails with `EAGAIN` (`RLIMIT_NPROC`).
     Kernel,
-    /// Only the watchdog, which looks 20 times a second: the program runs as root, because
-    /// no other user has access to it.
+    /// Only the watchdog, which looks 20 times a second: the program runs as root,
+    /// because no other user has access to it.
     Watchdog,
 }
 
@@ -79,12 +79,13 @@ fn user_for(program: &OsStr) -> Option<u32> {
 }
 
 fn impose(command: &mut Command, user: Option<u32>) {
-    // The kernel counts all threads of the user, those outside of the sandbox too: root's
-    // own, where root is the user and not bound by it.
+    // The kernel counts all threads of the user, those outside of the sandbox too.
+    // If the program has to run as root, the kernel sets no limit at all.
     let others =
         threads_of(if geteuid().is_root() { NOBODY } else { geteuid().as_raw() });
     let processes = (others + MAX_PROCESSES + SLACK) as u64;
-    // std changes the user first, drops all further groups, and then calls the closure.
+    // std changes the user first, drops all further groups, and then calls the
+    // closure.
     if let Some(user) = user {
         command.uid(user).gid(user);
     }

@@ -28,15 +28,15 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Default)]
 struct Watchdog {
     trees: Mutex<Vec<Weak<ProcessTree>>>,
-    /// The processes that we have started ourselves: our children, but no orphans, and the
-    /// tests reap them.
+    /// The processes that we have started ourselves: our children, but no orphans,
+    /// and the tests reap them.
     leaders: Mutex<HashSet<Process>>,
 }
 
 static WATCHDOG: OnceLock<Watchdog> = OnceLock::new();
 
-/// Watches a program from now on. Called with [`FORKING`] locked, so that its leader is
-/// never taken for an orphan.
+/// Watches a program from now on. Called with [`FORKING`] locked, so that its
+/// leader is never taken for an orphan.
 pub(crate) fn watch(tree: &Arc<ProcessTree>) {
     let watchdog = WATCHDOG.get_or_init(|| {
         time_limit::start();
@@ -62,8 +62,8 @@ fn run() {
     }
 }
 
-/// Each test fails with words of its own; this explains them all. Not with `eprintln!`: the
-/// test harness captures that.
+/// Each test fails with words of its own; this explains them all. Not with
+/// `eprintln!`: the test harness captures that.
 fn tell_that_time_is_up() {
     let limit = time_limit::seconds();
     let _ = writeln!(
@@ -74,8 +74,8 @@ fn tell_that_time_is_up() {
     );
 }
 
-/// Kills the orphans of programs that are gone, now: a test process that exits before the
-/// watchdog's next look would leave them to process 1.
+/// Kills the orphans of programs that are gone, now: a test process that exits
+/// before the watchdog's next look would leave them to process 1.
 pub(crate) fn kill_orphans() {
     let Some(watchdog) = WATCHDOG.get() else { return };
     // The children of an orphan become our children when it is killed.
@@ -113,8 +113,9 @@ impl Watchdog {
         }
     }
 
-    /// Kills the processes that have become our children because they lost their parent,
-    /// if their program is gone; and reaps them. Returns how many were alive.
+    /// Kills the processes that have become our children because they lost their
+    /// parent, if their program is gone; and reaps them. Returns how many were
+    /// alive.
     fn kill_orphans_in(&self, table: &Table, members: &HashSet<Process>) -> usize {
         let our_pid = std::process::id() as i32;
         let leaders = lock(&self.leaders);

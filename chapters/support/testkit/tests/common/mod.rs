@@ -31,8 +31,8 @@ fn text_of(payload: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// A server of a few lines: `serve` gets each connection, with its number from 1 on, on a thread
-/// of its own.
+/// A server of a few lines: `serve` gets each connection, with its number from 1
+/// on, on a thread of its own.
 pub fn server(
     serve: impl Fn(u64, TcpStream) + Send + Sync + 'static,
 ) -> SocketAddr {
