@@ -23,12 +23,18 @@ fn two_streams() -> (FdStream, FdStream) {
     (ours, FdStream::new(theirs).expect("a stream"))
 }
 
+/// Reads once.
+#[track_caller]
+fn read_bytes(stream: &mut FdStream) -> String {
+    let mut buffer = [0; 65536];
+    let read = stream.read(&mut buffer).expect("something is there");
+    String::from_utf8_lossy(&buffer[..read]).into_owned()
+}
+
 /// Reads once: the bytes, and the name of the descriptor that is taken then.
 #[track_caller]
 fn read(stream: &mut FdStream) -> (String, Option<String>) {
-    let mut buffer = [0; 65536];
-    let read = stream.read(&mut buffer).expect("something is there");
-    let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
+    let text = read_bytes(stream);
     (text, stream.take_fd().map(|fd| name_of(&fd)))
 }
 
@@ -81,7 +87,7 @@ fn descriptors_that_no_message_wants_can_be_discarded() {
     let name = name_of(&fd);
     send_with(&theirs, b"garbage", &[&fd]);
     drop(fd);
-    ours.read(&mut [0; 16]).expect("it is there");
+    read_bytes(&mut ours);
     assert_eq!(open_here(&name), 1);
     ours.discard_fds();
     assert_eq!(open_here(&name), 0);
@@ -124,7 +130,7 @@ fn what_arrives_is_closed_by_the_next_exec() {
     let (mut ours, theirs) = stream_and_peer();
     let (_other, fd) = thing();
     send_with(&theirs, b"x", &[&fd]);
-    ours.read(&mut [0]).expect("it is there");
+    read_bytes(&mut ours);
     let arrived = ours.take_fd().expect("it is there, too");
     assert!(is_cloexec(&arrived), "a child that is started next would inherit it");
 }
@@ -139,7 +145,7 @@ fn of_several_descriptors_in_one_message_the_first_counts_and_the_rest_is_closed
     all.extend(vec![&other; 252]);
     send_with(&theirs, b"x", &all);
     drop((first, other));
-    ours.read(&mut [0]).expect("it is there");
+    read_bytes(&mut ours);
     assert_eq!((open_here(&first_name), open_here(&other_name)), (1, 0));
     assert_eq!(ours.take_fd().map(|fd| name_of(&fd)), Some(first_name));
     assert!(ours.take_fd().is_none());
@@ -152,7 +158,7 @@ fn descriptors_that_belong_to_no_message_are_bounded_and_closed() {
     let name = name_of(&fd);
     for _ in 0..100 {
         send_with(&theirs, b"x", &[&fd]);
-        ours.read(&mut [0; 16]).expect("it is there");
+        read_bytes(&mut ours);
         assert!(open_here(&name) <= 3, "ours, and two that wait at most");
     }
     drop(fd);

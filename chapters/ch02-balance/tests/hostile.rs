@@ -1,18 +1,29 @@
-//! A peer that does not keep to the protocol harms nobody but itself.
+//! A peer that does not keep to the protocol harms itself and no other process.
 
 mod common;
 
-use std::os::fd::OwnedFd;
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream},
+    os::fd::OwnedFd,
+    thread,
+    time::{Duration, Instant},
+};
 
-use ch01_fork_ipc::{Line, RecvError};
-use ch02_balance::Incoming;
+use ch01_fork_ipc::RecvError;
+use ch02_balance::Received;
 use common::{
-    LONG, Peer, assert_no_busy_loop, assert_nothing, channel_and_peer, envelope,
-    limited, name_of, next, next_passed, open_here, pass, program, send_with,
-    thing,
+    LONG, Peer, assert_no_busy_loop, channel_and_peer, child_named, envelope,
+    limited, load, name_of, open_here, program, send_with, serving, thing,
 };
 use serde_json::{Value, json};
-use testkit::{eventually, fds};
+use testkit::{Process, Running, Signal, cpu_time, eventually, fds, zombies_of};
+
+/// A worker and our end of its channel.
+fn worker() -> (Running, Peer) {
+    let (worker, stream) = program().args(["worker", "normal"]).channel();
+    (worker.start(), Peer::new(stream))
+}
 
 #[test]
 fn an_answer_to_nothing_is_ignored() {
@@ -21,14 +32,13 @@ fn an_answer_to_nothing_is_ignored() {
         peer.ack();
         peer.nack();
     }
-    assert_nothing(&mut ours);
-    pass(&mut ours, json!(1), thing().1);
-    assert_nothing(&mut ours);
-    assert_eq!(
-        ours.into_unacknowledged().len(),
-        1,
-        "no earlier answer counts for it"
-    );
+    ours.assert_nothing();
+    ours.give(json!(1), thing().1);
+    ours.assert_nothing();
+    drop(peer);
+    assert!(matches!(ours.next(), Received::Closed(None)));
+    let back = ours.channel().into_unacknowledged();
+    assert_eq!(back.len(), 1, "no earlier answer counts for it");
 }
 
 /// A handle that has left only in part cannot have arrived, nor been lost.
@@ -37,197 +47,393 @@ fn an_answer_that_comes_too_early_is_ignored() {
     for early in ["NODE_HANDLE_ACK", "NODE_HANDLE_NACK"] {
         let (mut ours, mut peer) = channel_and_peer(1);
         let long = Value::from("x".repeat(1 << 20));
-        pass(&mut ours, long.clone(), thing().1);
-        assert!(ours.wants_write(), "the socket holds less than 1 MiB");
+        ours.give(long.clone(), thing().1);
         for _ in 0..3 {
             peer.say(&json!({"cmd": early}));
         }
-        assert_nothing(&mut ours);
+        ours.assert_nothing();
         let mut lines = Vec::new();
         while lines.is_empty() {
-            ours.pump().expect("the peer is there");
+            ours.pump();
             lines = peer.lines_here();
         }
         assert!(lines == [envelope(long)], "once and whole, in spite of {early}");
         peer.ack();
-        assert!(
-            matches!(next(&mut ours), Incoming::Acked),
-            "the answer in time counts"
-        );
+        ours.next_ack();
     }
 }
 
 #[test]
 fn internal_messages_never_reach_the_program() {
     let (mut ours, mut peer) = channel_and_peer(1);
-    for cmd in ["NODE_", "NODE_NOTHING", "NODE_CLUSTER", "NODE_SOCKET_COUNT"] {
-        peer.say(&json!({"cmd": cmd, "key": [1], "msg": "x"}));
+    for cmd in ["NODE_NOTHING", "NODE_CLUSTER", "NODE_SOCKET_COUNT", "NODE__"] {
+        let internal = json!({"cmd": cmd, "key": [1], "msg": "x"});
+        peer.say(&internal);
+        // Nor if it is the message of a handle.
+        peer.hand_over(internal, &thing().1);
+        ours.assert_nothing();
+        assert_eq!(peer.line(), json!({"cmd": "NODE_HANDLE_ACK"}), "{cmd}");
     }
-    peer.say(&json!({"cmd": "NODE_SOCKET_GET_COUNT"}));
-    peer.say(&json!({"cmd": "NODE_SOCKET_NOTIFY_CLOSE", "key": 7}));
-    peer.say(&json!({"cmd": "ours"}));
-    assert!(
-        matches!(next(&mut ours), Incoming::Message(it) if it == json!({"cmd": "ours"}))
-    );
-    assert_nothing(&mut ours);
+    for ours_too in [json!({"cmd": "NODE_"}), json!({"cmd": "ours"}), json!(7)] {
+        peer.say(&ours_too);
+        assert_eq!(ours.next_message(), ours_too);
+        peer.hand_over(ours_too.clone(), &thing().1);
+        assert_eq!(ours.next_handle().0, ours_too);
+    }
 }
 
 #[test]
-fn a_handle_message_without_its_handle_is_asked_for_again() {
+fn an_internal_message_closes_the_handle_that_came_with_it() {
+    let (mut ours, peer) = channel_and_peer(1);
+    let (mut other, fd) = thing();
+    peer.hand_over(json!({"cmd": "NODE_NOTHING"}), &fd);
+    drop(fd);
+    ours.assert_nothing();
+    assert_eq!(other.read(&mut [0]).expect("closed"), 0);
+}
+
+#[test]
+fn an_envelope_without_its_handle_is_asked_for_again() {
     let (mut ours, mut peer) = channel_and_peer(1);
     peer.say(&envelope(json!(1)));
-    assert!(matches!(next(&mut ours), Incoming::Missing));
-    assert_nothing(&mut ours);
+    let why = ours.next_ignored();
+    assert!(why.contains("without its descriptor"), "{why}");
     assert_eq!(peer.lines_here(), [json!({"cmd": "NODE_HANDLE_NACK"})]);
     peer.hand_over(json!(1), &thing().1);
-    assert_eq!(next_passed(&mut ours).message, json!(1));
+    assert_eq!(ours.next_handle().0, json!(1));
     assert_eq!(peer.lines_here(), [json!({"cmd": "NODE_HANDLE_ACK"})]);
+}
+
+/// As Node sends it after a NACK.
+#[test]
+fn an_envelope_inside_an_envelope_is_unwrapped_and_answered_once() {
+    let (mut ours, mut peer) = channel_and_peer(1);
+    let inner = json!({
+        "cmd": "NODE_HANDLE", "type": "net.Socket", "msg": {"m": 1}, "key": "4:1337"
+    });
+    let outer = json!({"cmd": "NODE_HANDLE", "type": "net.Native", "msg": inner});
+    peer.say_with(&outer, &[&thing().1]);
+    let (message, handle) = ours.next_handle();
+    assert_eq!(message, json!({"m": 1}));
+    assert_eq!(handle.kind, "net.Socket");
+    assert_eq!(handle.key.as_deref(), Some("4:1337"));
+    assert_eq!(peer.lines_here(), [json!({"cmd": "NODE_HANDLE_ACK"})], "once");
 }
 
 #[test]
 fn an_envelope_with_nonsense_in_it_is_delivered_for_what_it_is() {
     let (mut ours, peer) = channel_and_peer(1);
-    peer.say_with(
-        &json!({"cmd": "NODE_HANDLE", "type": 7, "key": []}),
-        &[&thing().1],
-    );
-    let passed = next_passed(&mut ours);
-    assert_eq!((passed.kind.as_str(), passed.message), ("", Value::Null));
-    assert!(passed.open.is_none(), "no key, nothing to count");
+    let line = json!({"cmd": "NODE_HANDLE", "type": 7, "key": []});
+    peer.say_with(&line, &[&thing().1]);
+    let (message, handle) = ours.next_handle();
+    assert_eq!((handle.kind.as_str(), message), ("", Value::Null));
+    assert_eq!(handle.key, None);
+}
+
+/// Half of a surrogate pair, deeper than 128, a number beyond all bounds: Node sends all of these.
+const UNREADABLE: [&str; 4] = [
+    r#"{"half":"\ud800"}"#,
+    r#"["\udc00\ud800"]"#,
+    "1e999",
+    "DEEP", // Replaced by 200 brackets.
+];
+
+fn unreadable() -> impl Iterator<Item = String> {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    UNREADABLE.iter().map(move |text| text.replace("DEEP", &deep))
+}
+
+/// The message may be refused. The connection must not be lost for it.
+#[test]
+fn a_message_that_cannot_be_read_does_not_cost_the_handle() {
+    for text in unreadable() {
+        for nested in [false, true] {
+            let (mut ours, mut peer) = channel_and_peer(1);
+            let mut line = format!(
+                r#"{{"cmd":"NODE_HANDLE","type":"net.Socket","msg":{text}}}"#
+            );
+            if nested {
+                line = format!(
+                    r#"{{"cmd":"NODE_HANDLE","type":"net.Native","msg":{line}}}"#
+                );
+            }
+            let (_other, fd) = thing();
+            send_with(peer.0.stream(), format!("{line}\n").as_bytes(), &[&fd]);
+            let why = ours.next_ignored();
+            assert!(why.contains("JSON"), "{why}");
+            let (message, handle) = ours.next_handle();
+            assert_eq!(
+                (message, handle.kind.as_str()),
+                (Value::Null, "net.Socket")
+            );
+            assert_eq!(name_of(&handle.fd), name_of(&fd), "{text}");
+            let once = [json!({"cmd": "NODE_HANDLE_ACK"})];
+            assert_eq!(peer.lines_here(), once, "{text}");
+        }
+    }
 }
 
 #[test]
-fn garbage_is_an_error_and_the_channel_goes_on() {
+fn a_byte_that_is_not_utf_8_is_replaced_as_in_node() {
+    let (mut ours, peer) = channel_and_peer(1);
+    send_with(peer.0.stream(), b"{\"a\":\"\xff\"}\n", &[]);
+    assert_eq!(ours.next_message(), json!({"a": "\u{fffd}"}));
+    let line =
+        b"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\"msg\":\"\xc3\"}\n";
+    send_with(peer.0.stream(), line, &[&thing().1]);
+    assert_eq!(ours.next_handle().0, json!("\u{fffd}"));
+}
+
+#[test]
+fn garbage_is_ignored_and_the_channel_goes_on() {
     let (mut ours, peer) = channel_and_peer(1);
     send_with(peer.0.stream(), b"garbage\n{}\n", &[]);
-    assert!(matches!(ours.recv(), Err(RecvError::Json(_))));
-    assert!(matches!(next(&mut ours), Incoming::Message(it) if it == json!({})));
-}
-
-/// Its answers do not leave, so it reads no more questions. It has to wait for that, in poll(2).
-#[test]
-fn one_who_asks_and_never_listens_does_not_make_a_worker_spin() {
-    let (worker, stream) = program().args(["worker", "normal"]).channel();
-    let worker = worker.start();
-    let mut peer = Peer::new(stream);
-    peer.0.stream().set_nonblocking(true).expect("non-blocking");
-    let question = Line::new(
-        &json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k".repeat(1 << 10)}),
-    );
-    let question = question.expect("it is short");
-    let mut stuck = 0;
-    eventually("it reads no more, for a good while", LONG, || {
-        stuck += 1;
-        while peer.0.unsent() == 0 {
-            peer.0.send_line(&question).expect("the worker is there");
-            stuck = 0;
-        }
-        peer.0.flush().expect("the worker is there");
-        stuck > 100
-    });
-    assert_no_busy_loop(&worker);
-    // It is not lost either: as soon as somebody listens, it goes on.
-    peer.0.stream().set_nonblocking(false).expect("blocking");
-    for _ in 0..1000 {
-        assert_eq!(peer.line()["cmd"], "NODE_SOCKET_COUNT");
-    }
+    let why = ours.next_ignored();
+    assert!(why.contains("not JSON"), "{why}");
+    assert_eq!(ours.next_message(), json!({}));
 }
 
 /// The next handle must not get the descriptor that came beside the garbage.
 #[test]
-fn a_descriptor_beside_garbage_is_closed_and_asked_for_again() {
-    let (mut ours, mut peer) = channel_and_peer(1);
-    let ((_o1, lost), (_o2, next_one)) = (thing(), thing());
-    let (lost_name, next_name) = (name_of(&lost), name_of(&next_one));
-    send_with(peer.0.stream(), b"garbage\n", &[&lost]);
-    drop(lost);
-    assert!(matches!(ours.recv(), Err(RecvError::Json(_))));
-    assert_nothing(&mut ours);
-    assert_eq!(open_here(&lost_name), 0, "nobody will ever take it");
-    assert_eq!(
-        peer.lines_here(),
-        [json!({"cmd": "NODE_HANDLE_NACK"})],
-        "or its sender waits"
-    );
-    peer.hand_over(json!(1), &next_one);
-    assert_eq!(name_of(&next_passed(&mut ours).fd), next_name);
+fn a_descriptor_beside_garbage_is_closed() {
+    for (garbage, answers) in [
+        (&b"garbage\n"[..], 0),
+        (b"{\"cmd\":\"NODE_HANDLE\",\"type\":\"net.Socket\",\n", 1),
+    ] {
+        let (mut ours, mut peer) = channel_and_peer(1);
+        let ((_o1, lost), (_o2, next_one)) = (thing(), thing());
+        let (lost_name, next_name) = (name_of(&lost), name_of(&next_one));
+        send_with(peer.0.stream(), garbage, &[&lost]);
+        drop(lost);
+        ours.next_ignored();
+        ours.assert_nothing();
+        assert_eq!(open_here(&lost_name), 0, "no message wants it");
+        let nacks = vec![json!({"cmd": "NODE_HANDLE_NACK"}); answers];
+        assert_eq!(peer.lines_here(), nacks, "its sender would wait");
+        peer.hand_over(json!(1), &next_one);
+        assert_eq!(name_of(&ours.next_handle().1.fd), next_name);
+    }
 }
 
 #[test]
-fn half_a_line_and_the_end_is_an_error_behind_all_that_was_whole() {
+fn half_a_line_and_the_end_is_reported_after_everything_that_was_whole() {
     let (mut ours, peer) = channel_and_peer(1);
     peer.hand_over(json!(1), &thing().1);
     send_with(peer.0.stream(), b"2\n{\"half\":", &[]);
     drop(peer);
-    assert_eq!(next_passed(&mut ours).message, json!(1));
-    assert!(matches!(next(&mut ours), Incoming::Message(it) if it == json!(2)));
-    assert!(matches!(ours.recv(), Err(RecvError::HalfLine)));
+    assert_eq!(ours.next_handle().0, json!(1));
+    assert_eq!(ours.next_message(), json!(2));
+    let end = ours.next();
+    assert!(
+        matches!(end, Received::Closed(Some(RecvError::HalfLine))),
+        "not {end:?}"
+    );
 }
 
 #[test]
-fn descriptors_that_nobody_announced_do_not_pile_up() {
+fn descriptors_that_were_not_announced_do_not_pile_up() {
     let (mut ours, peer) = channel_and_peer(1);
     let (_other, fd) = thing();
     let name = name_of(&fd);
     for n in 0..200 {
         peer.say_with(&json!(n), &[&fd]);
-        assert!(matches!(next(&mut ours), Incoming::Message(it) if it == json!(n)));
+        assert_eq!(ours.next_message(), json!(n));
     }
+    ours.assert_nothing();
     drop(fd);
-    let open = open_here(&name);
-    assert!(
-        open <= 8,
-        "{open} of 200 descriptors are kept, and no message is for them"
-    );
-}
-
-/// Each question wants an answer. One who never reads the answers must not make us keep them all.
-#[test]
-fn one_who_asks_and_never_listens_does_not_eat_our_memory() {
-    for (size, most) in [(1 << 10, 20_000), (1 << 20, 50)] {
-        let (mut ours, mut peer) = channel_and_peer(1);
-        peer.0.stream().set_nonblocking(true).expect("non-blocking");
-        let question =
-            json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k".repeat(size)});
-        let question = Line::new(&question).expect("it is short");
-        let mut asked = 0;
-        while asked < most && (asked == 0 || peer.0.unsent() == 0) {
-            peer.0.send_line(&question).expect("the other side is there");
-            asked += 1;
-            // What does not fit into the socket leaves while it is read, or never does.
-            let mut before = usize::MAX;
-            while peer.0.unsent() < before {
-                before = peer.0.unsent();
-                assert_nothing(&mut ours);
-                peer.0.flush().expect("the other side is there");
-            }
-        }
-        assert!(
-            asked < most,
-            "{asked} answers of {size} bytes wait for one who reads none"
-        );
-    }
+    assert_eq!(open_here(&name), 0, "no message is for them");
 }
 
 /// A limit on descriptors that is reached in the middle of a message: the kernel makes as many as
 /// there is room for, and says MSG_CTRUNC. Those that it made have to be closed.
 #[test]
-fn descriptors_that_came_with_a_cut_control_message_are_closed() {
+fn descriptors_that_arrived_with_a_cut_control_message_are_closed() {
     let (worker, stream) = limited(16, "worker normal").channel();
     let worker = worker.start();
     let mut peer = Peer::new(stream);
-    peer.say(&json!("hello"));
-    eventually("it is up", LONG, || {
-        worker.pid() > 0 && !fds(worker.pid()).is_empty()
-    });
-    peer.say(&json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k"}));
-    assert_eq!(peer.line()["count"], 0);
+    peer.say(&envelope(json!("is it up?")));
+    assert_eq!(peer.line()["cmd"], "NODE_HANDLE_NACK");
     let before = fds(worker.pid());
     let (_other, fd) = thing();
     let many: Vec<&OwnedFd> = vec![&fd; 40];
     peer.say_with(&json!("forty at once"), &many);
-    peer.say(&json!({"cmd": "NODE_SOCKET_GET_COUNT", "key": "k"}));
-    assert_eq!(peer.line()["count"], 0, "it has read them by now");
+    peer.say(&envelope(json!("has it read them?")));
+    assert_eq!(peer.line()["cmd"], "NODE_HANDLE_NACK");
     let after = fds(worker.pid());
     assert_eq!(after, before, "it keeps descriptors that it does not know of");
+}
+
+/// Asks until the worker reads no more: each question wants an answer, and none is read.
+fn ask_and_do_not_listen(peer: &mut Peer, question: &[u8]) {
+    peer.0.stream().set_nonblocking(true).expect("non-blocking");
+    let (mut stuck, mut at) = (0, 0);
+    eventually("it reads no more, for a good while", LONG, || {
+        stuck += 1;
+        loop {
+            match peer.0.stream_mut().write(&question[at..]) {
+                Ok(written) => {
+                    at = (at + written) % question.len();
+                    stuck = 0;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => panic!("the worker is there: {error}"),
+            }
+        }
+        stuck > 50
+    });
+    peer.0.stream().set_nonblocking(false).expect("blocking");
+}
+
+/// Its answers do not leave, so it reads no more questions. It has to wait for that, in poll(2);
+/// and when the peer is gone, it exits.
+#[test]
+fn a_peer_that_asks_and_does_not_listen_does_not_make_a_worker_spin() {
+    for gone in ["closed", "half-closed"] {
+        let (worker, mut peer) = worker();
+        let question = format!("{}\n", envelope(json!("k".repeat(1 << 10))));
+        ask_and_do_not_listen(&mut peer, question.as_bytes());
+        assert_no_busy_loop(&worker);
+        if gone == "half-closed" {
+            peer.0.stream().shutdown(Shutdown::Read).expect("shutdown");
+            peer.0.stream().shutdown(Shutdown::Write).expect("shutdown");
+            worker.wait(LONG);
+        }
+        drop(peer);
+        let begun = Instant::now();
+        worker.wait(LONG);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{gone}");
+    }
+}
+
+/// It is not lost either: as soon as the peer listens, it goes on.
+#[test]
+fn a_peer_that_asks_and_listens_later_gets_every_answer() {
+    let (worker, mut peer) = worker();
+    let question = format!("{}\n", envelope(json!("k".repeat(1 << 10))));
+    ask_and_do_not_listen(&mut peer, question.as_bytes());
+    for _ in 0..5000 {
+        assert_eq!(peer.line()["cmd"], "NODE_HANDLE_NACK");
+    }
+    drop(peer);
+    worker.wait(LONG);
+}
+
+fn peak_memory(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    let status = status.expect("it is there");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.and_then(|kib| kib.parse::<u64>().ok()).expect("a number") << 10
+}
+
+/// Bounds count bytes, and something for each line: neither many small ones nor a few long ones
+/// fill the memory of a process whose answers are not read.
+#[test]
+fn a_peer_that_asks_and_does_not_listen_does_not_fill_our_memory() {
+    let short = format!("{}\n", envelope(json!(1)));
+    let long = format!("\"{}\"\n", "x".repeat(15 << 20));
+    // As many values as a message may have, in as few bytes as they may take.
+    let wide = format!("[{}0]\n", "[0],".repeat(100_000));
+    for (what, lines) in [
+        ("short lines", short.clone()),
+        ("long lines", short.repeat(12_000) + &long.repeat(8)),
+        ("many values", short.repeat(12_000) + &wide.repeat(40)),
+    ] {
+        let (worker, mut peer) = worker();
+        ask_and_do_not_listen(&mut peer, lines.as_bytes());
+        let peak = peak_memory(worker.pid());
+        assert!(peak < 100 << 20, "{what}: {} MiB", peak >> 20);
+        drop(peer);
+        worker.wait(LONG);
+    }
+}
+
+/// A parent whose `normal` runs this script of bash; `special` is a worker.
+fn with_hostile_child(script: &str) -> Running {
+    let this = env!("CARGO_BIN_EXE_ch02-balance");
+    let script = format!(
+        "[ $1 = normal ] || exec '{this}' worker $1\nexec 3<>/dev/null\n{script}"
+    );
+    let words = ["--port", "0", "--exec", "bash", "-c", &script, "bash"];
+    serving(program().args(words))
+}
+
+/// Every connection is answered by `special`; those that `normal` got come back when it is killed.
+#[track_caller]
+fn assert_survives(server: &Running) {
+    let normal = child_named(server, "normal");
+    // It may take a while until the child is held up.
+    eventually("the parent rests", LONG, || {
+        let before = cpu_time(server.pid());
+        thread::sleep(Duration::from_millis(300));
+        cpu_time(server.pid()) - before < Duration::from_millis(60)
+    });
+    if let Some(child) = Process::of(normal) {
+        child.signal(Signal::SIGKILL);
+    }
+    server.wait_for_line(&format!("normal {normal} "));
+    load(server, 4).run_total(100).assert_none_lost();
+    assert!(zombies_of(server.pid()).is_empty());
+    assert_no_busy_loop(server);
+}
+
+#[test]
+fn a_child_that_asks_and_does_not_listen_does_not_make_the_parent_spin() {
+    let question = envelope(json!("k")).to_string();
+    // It is killed while it waits for room: its parent reads no more.
+    let server = with_hostile_child(&format!(
+        "while :; do echo '{question}'; done >&$NODE_CHANNEL_FD"
+    ));
+    assert_survives(&server);
+    // It exits after more than 1,024 questions.
+    let server = with_hostile_child(&format!(
+        "for i in {{1..3000}}; do echo '{question}'; done >&$NODE_CHANNEL_FD"
+    ));
+    assert_survives(&server);
+}
+
+/// A line of a log that the outside can cause must not fill the disk.
+#[test]
+fn a_child_that_sends_garbage_without_end_does_not_fill_the_log() {
+    for line in ["garbage", "\"hello\""] {
+        let server = with_hostile_child(&format!(
+            "while :; do echo '{line}'; done >&$NODE_CHANNEL_FD"
+        ));
+        thread::sleep(Duration::from_millis(1500));
+        let said = server.stderr() + &server.stdout();
+        assert!(said.lines().count() < 100, "too much for a second:\n{said}");
+        assert!(said.contains("more like"), "and it says so: {said}");
+    }
+}
+
+#[test]
+fn garbage_from_a_child_is_reported_and_the_parent_lives_on() {
+    let this = env!("CARGO_BIN_EXE_ch02-balance");
+    let server = with_hostile_child(&format!(
+        "echo garbage >&$NODE_CHANNEL_FD; exec '{this}' worker normal"
+    ));
+    server.wait_for_stderr("normal: a line on the channel is not JSON");
+    load(&server, 4).run_total(100).assert_none_lost();
+}
+
+/// A worker is stopped for longer than its clients may take, and continued: what had arrived by
+/// then is read before the clock counts, so no answer is destroyed by a reset.
+#[test]
+fn a_worker_that_was_stopped_looks_at_what_arrived_before_the_clock_counts() {
+    let server = common::server();
+    let mut clients: Vec<TcpStream> =
+        (0..20).map(|_| common::connect(&server)).collect();
+    let children = server.children();
+    eventually("all of them are answered", LONG, || {
+        children.iter().map(|child| common::connections(child.pid)).sum::<usize>()
+            == 20
+    });
+    children.iter().for_each(|child| assert!(child.signal(Signal::SIGSTOP)));
+    for client in &mut clients {
+        client.write_all(&[b'x'; 32 << 10]).expect("the kernel takes it");
+        client.shutdown(Shutdown::Write).expect("shutdown");
+    }
+    thread::sleep(Duration::from_millis(1500));
+    children.iter().for_each(|child| assert!(child.signal(Signal::SIGCONT)));
+    clients.into_iter().for_each(common::assert_answered);
 }

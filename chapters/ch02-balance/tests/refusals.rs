@@ -6,7 +6,7 @@ use std::{fs, net::TcpListener};
 
 use common::{LONG, Peer, is_root, program, server, skipped};
 use serde_json::json;
-use testkit::{Output, Program, temp_dir};
+use testkit::{Output, temp_dir};
 
 /// One line on standard error, and nothing else.
 #[track_caller]
@@ -80,6 +80,19 @@ fn a_child_that_cannot_be_started() {
         &output,
         &format!("cannot start {}: Permission denied", file.display()),
     );
+}
+
+/// The line says what was attempted, however early the descriptors run out.
+#[test]
+fn too_few_descriptors() {
+    for (limit, line) in [
+        (4, "cannot start true: Too many open files"),
+        (6, "cannot start true: Too many open files"),
+        (16, "no child is left, and this chapter does not replace them"),
+    ] {
+        let words = "--port 0 --exec true";
+        assert_complaint(&common::limited(limit, words).output(), line);
+    }
 }
 
 #[test]
@@ -159,7 +172,7 @@ fn a_worker_survives_what_it_does_not_understand() {
     peer.say(&common::envelope(json!("without its handle")));
     assert_eq!(peer.line(), json!({"cmd": "NODE_HANDLE_NACK"}));
     worker.wait_for_stderr("is not JSON");
-    worker.wait_for_stderr("a connection was lost on its way here");
+    worker.wait_for_stderr("a handle arrived without its descriptor");
     peer.hand_over(json!("socket"), &common::thing().1);
     assert_eq!(peer.line(), json!({"cmd": "NODE_HANDLE_ACK"}));
     drop(peer);
@@ -177,16 +190,4 @@ fn a_worker_whose_channel_breaks_says_so_and_ends() {
     drop(peer);
     worker.wait(LONG);
     worker.wait_for_stderr("the channel ended in the middle of a line");
-}
-
-#[test]
-fn garbage_from_a_child_is_told_of_and_the_parent_lives_on() {
-    let this = env!("CARGO_BIN_EXE_ch02-balance");
-    let script = format!(
-        "eval \"echo garbage >&$NODE_CHANNEL_FD\"; exec '{this}' worker \"$1\""
-    );
-    let words = ["--port", "0", "--exec", "bash", "-c", &script, "bash"];
-    let server = common::serving(Program::args(program(), words));
-    server.wait_for_stderr("normal: a line on the channel is not JSON");
-    common::load(&server, 4).run_total(100).assert_none_lost();
 }

@@ -1,4 +1,4 @@
-//! What clients see: who answers, and that the answer arrives whole.
+//! What clients see: which child answers, and that the answer arrives whole.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use common::{LONG, child_named, connections, load, server};
@@ -18,7 +18,7 @@ use testkit::{
 
 const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
-/// Who has answered: the name in the reply, which must be the article's.
+/// Which child has answered: the name in the reply, which must be the article's.
 #[track_caller]
 fn name_in(server: &Running, reply: &str) -> String {
     for name in ["normal", "special"] {
@@ -60,7 +60,7 @@ fn the_two_children_take_turns() {
 
 /// close(2) with unread bytes resets the connection, and the reset may overtake the reply.
 #[test]
-fn the_reply_is_whole_although_nobody_has_read_the_request() {
+fn the_reply_is_whole_although_the_request_is_not_read_first() {
     let server = server();
     let big = vec![b'x'; 64 << 10];
     for request in [&b""[..], b"x", REQUEST, &big, &[b'x'; 4096]] {
@@ -97,7 +97,7 @@ fn a_client_that_ends_its_side_first_has_its_reply() {
 }
 
 #[test]
-fn a_client_that_resets_harms_nobody() {
+fn a_client_that_resets_harms_no_other() {
     let server = server();
     for _ in 0..100 {
         let stream = connect(&server);
@@ -124,7 +124,7 @@ fn clients_that_stay_do_not_keep_the_others_waiting() {
     drop(idle);
 }
 
-/// It answers, and then waits 5 s for the client to close: not for ever.
+/// It answers, and then waits a second for the client to close: not for ever.
 #[test]
 fn a_client_that_never_closes_is_closed_in_the_end() {
     let server = server();
@@ -135,17 +135,17 @@ fn a_client_that_never_closes_is_closed_in_the_end() {
     eventually("its place is free again", LONG, || connections(child) == 0);
 }
 
-/// Nor for ever where it sends without pause.
+/// Nor is a client cut off that sends for longer than it may be silent, and reads then.
 #[test]
-fn a_client_that_never_stops_sending_is_closed_in_the_end() {
+fn a_client_that_uploads_slowly_and_reads_later_has_its_reply() {
     let server = server();
     let mut stream = connect(&server);
-    let begun = Instant::now();
-    let sender =
-        thread::spawn(move || while stream.write_all(&[b'x'; 4096]).is_ok() {});
-    load(&server, 2).run_total(200).assert_none_lost();
-    sender.join().expect("the sender");
-    assert!(begun.elapsed() < LONG, "the child takes 5 s of it");
+    for _ in 0..6 {
+        stream.write_all(&[b'x'; 1024]).expect("the child reads it away");
+        thread::sleep(Duration::from_millis(400));
+    }
+    stream.shutdown(Shutdown::Write).expect("shutdown");
+    name_in(&server, &read_all(&stream));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn the_children_are_two_processes_and_not_the_parent() {
 }
 
 #[test]
-fn nobody_uses_the_cpu_while_there_is_nothing_to_do() {
+fn no_process_uses_the_cpu_while_there_is_nothing_to_do() {
     let server = server();
     load(&server, 8).run_total(500).assert_none_lost();
     let all: Vec<i32> =
