@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 use std::panic::{PanicHookInfo, set_hook};
-use std::sync::{Arc, Once, Weak};
+use std::sync::{Arc, Once};
 use std::{env, thread};
 
 use crate::capture::Capture;
 
 thread_local! {
-    /// The standard error of the programs that this thread's test has started.
-    static STDERRS: RefCell<Vec<Weak<Capture>>> = const { RefCell::new(Vec::new()) };
+    /// The standard error of the programs that this thread's test has started, even
+    /// after they have exited.
+    static STDERRS: RefCell<Vec<Arc<Capture>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What `todo!()` prints.
@@ -28,10 +29,7 @@ pub(crate) fn report_messages_only() {
 
 /// Remembers a program that the test of this thread has started.
 pub(crate) fn watch(stderr: &Arc<Capture>) {
-    STDERRS.with_borrow_mut(|stderrs| {
-        stderrs.retain(|it| it.strong_count() > 0);
-        stderrs.push(Arc::downgrade(stderr));
-    });
+    STDERRS.with_borrow_mut(|stderrs| stderrs.push(Arc::clone(stderr)));
 }
 
 /// Prints a panic as std does, but for the backtrace. If the program stopped at a
@@ -53,7 +51,7 @@ fn report(panic: &PanicHookInfo<'_>) {
 /// it is.
 fn todo_in_program() -> Option<String> {
     let stderrs = STDERRS.try_with(|it| it.borrow().clone()).ok()?;
-    stderrs.iter().rev().filter_map(Weak::upgrade).find_map(|stderr| {
+    stderrs.iter().rev().find_map(|stderr| {
         let text = stderr.text();
         let at = text.find(&format!("\n{TODO}"))?;
         let message = text[at + 1..].lines().next()?;
