@@ -18,8 +18,9 @@ struct Master<'a> {
     supervisor: Supervisor,
     /// For the workers that start later. `None`: the server stops.
     listener: Option<TcpListener>,
-    /// For what a worker can cause without end.
-    log_limit: LogLimit,
+    /// For what workers can say without end, and do wrong without end.
+    messages: LogLimit,
+    errors: LogLimit,
 }
 
 /// Runs until a signal stops the server.
@@ -30,9 +31,15 @@ pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
     // Our own worker handles SIGTERM. Another program may die of it at once.
     let supervisor =
         Supervisor::new(options.workers).disconnect_first(options.exec.is_some());
-    let log_limit = LogLimit::new();
-    let mut master =
-        Master { options, crash_after, children, supervisor, listener, log_limit };
+    let mut master = Master {
+        options,
+        crash_after,
+        children,
+        supervisor,
+        listener,
+        messages: LogLimit::new(),
+        errors: LogLimit::new(),
+    };
     let mut seen = Instant::now();
     loop {
         for action in master.supervisor.decide(seen, Instant::now()) {
@@ -108,7 +115,7 @@ impl Master<'_> {
             }
             Event::Message(id, message, _) => {
                 let line = format!("{} says {message}", self.name(id));
-                self.log_limit.log(Instant::now(), line);
+                self.messages.log(Instant::now(), line);
             }
             Event::Exit(id, status) => {
                 self.log_worker(id, status);
@@ -120,7 +127,7 @@ impl Master<'_> {
             Event::Close(id, Err(_)) => drop(self.record(Input::Exited(id))),
             Event::Error(id, error) => {
                 let line = format!("{}: {error}", self.name(id));
-                self.log_limit.complain(Instant::now(), line);
+                self.errors.complain(Instant::now(), line);
             }
             Event::Signal(signal) => self.on_signal(signal),
             Event::Spawn(_)

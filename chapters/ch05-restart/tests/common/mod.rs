@@ -192,3 +192,12 @@ pub fn installed(name: &str) -> bool {
 pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "skipped: {why}");
 }
+
+/// Whether this process may trace others: ptrace(2) needs it.
+pub fn can_trace() -> bool {
+    let output = Program::new("strace").args(["-o", "/dev/null", "true"]).output();
+    if !output.status.success() {
+        skipped(&format!("strace cannot trace: {}", output.stderr.trim()));
+    }
+    output.status.success()
+}

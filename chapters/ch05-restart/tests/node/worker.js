@@ -1,4 +1,4 @@
-// The article's worker: it answers, throws, says that it will end, and ends.
+// The article's worker: it answers, throws, says `suicide`, and exits.
 const http = require('http');
 
 const server = http.createServer((request, response) => {
