@@ -1,9 +1,11 @@
-//! Where the exercises are, and how their packages are called.
+//! A checkout of this project, and its exercises.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+
+use crate::files::{read, write};
 
 /// A checkout of this project.
 #[derive(Debug, Clone)]
@@ -12,49 +14,46 @@ pub struct Course {
     pub root: PathBuf,
 }
 
-/// One exercise: `exercises/ex03-framing`.
+/// One exercise.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Exercise {
-    /// Its package and its folder: `ex03-framing`.
+    /// Its package and its folder in `exercises/`: `ex03-framing`.
     pub name: String,
 }
 
 impl Course {
-    /// The checkout that the current folder is in.
+    /// The checkout that contains the working directory.
     pub fn here() -> anyhow::Result<Course> {
-        let here = std::env::current_dir().context("cannot tell where we are")?;
+        let here =
+            std::env::current_dir().context("cannot find the working directory")?;
         let is_top = |folder: &&Path| {
             folder.join("exercises/classroom/Cargo.toml").is_file()
         };
         match here.ancestors().find(is_top) {
             Some(top) => Ok(Course { root: top.to_owned() }),
             None => bail!(
-                "there are no exercises above {}: go to your checkout",
+                "{} is not in a checkout of this project: go to yours",
                 here.display()
             ),
         }
     }
 
-    /// All exercises, in their order.
+    /// All exercises, in order.
     pub fn exercises(&self) -> anyhow::Result<Vec<Exercise>> {
         let folder = self.root.join("exercises");
         let entries = fs::read_dir(&folder)
-            .with_context(|| format!("cannot read {folder:?}"))?;
+            .with_context(|| format!("cannot read {}", folder.display()))?;
         let names =
             entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let named = names.filter(|name| {
-            let number = name.strip_prefix("ex");
-            number.is_some_and(|number| {
-                number.starts_with(|it: char| it.is_ascii_digit())
-            })
-        });
-        let mut exercises: Vec<Exercise> =
-            named.map(|name| Exercise { name }).collect();
+        let mut exercises: Vec<Exercise> = names
+            .filter(|name| is_exercise(name))
+            .map(|name| Exercise { name })
+            .collect();
         exercises.sort();
         Ok(exercises)
     }
 
-    /// The exercise that somebody calls `word`: `ex03-framing`, `ex03`, `03` or `3`.
+    /// The exercise that a user calls `word`: `ex03-framing`, `ex03`, `03` or `3`.
     pub fn exercise(&self, word: &str) -> anyhow::Result<Exercise> {
         let digits = word.strip_prefix("ex").unwrap_or(word);
         let number = digits.parse::<u32>().map(|number| format!("ex{number:02}-"));
@@ -64,7 +63,7 @@ impl Course {
                 || number.as_ref().is_ok_and(|number| it.name.starts_with(number))
         });
         found.ok_or_else(|| {
-            anyhow!("there is no exercise '{word}': see the folder exercises")
+            anyhow!("there is no exercise '{word}': classroom list shows all")
         })
     }
 
@@ -72,14 +71,62 @@ impl Course {
     pub fn folder(&self, exercise: &Exercise) -> PathBuf {
         self.root.join("exercises").join(&exercise.name)
     }
+
+    /// The student's file of an exercise.
+    pub fn solution(&self, exercise: &Exercise) -> PathBuf {
+        self.folder(exercise).join(Exercise::SOLUTION)
+    }
+
+    /// Whether this is the project itself, and not a handout.
+    pub fn has_solved_packages(&self) -> bool {
+        self.root.join("solutions").is_dir()
+    }
+
+    /// Removes the solved packages from the workspace's members.
+    pub fn drop_solved_packages(&self) -> anyhow::Result<()> {
+        let manifest = self.root.join("Cargo.toml");
+        write(&manifest, read(&manifest)?.replace(", \"solutions/*\"", ""))
+    }
+
+    /// The title of an exercise, from its README: `1: start commands, and wait for each`.
+    pub fn title(&self, exercise: &Exercise) -> anyhow::Result<String> {
+        let readme = read(&self.folder(exercise).join("README.md"))?;
+        let title = readme.lines().next().unwrap_or_default();
+        Ok(title.trim_start_matches("# Exercise ").to_owned())
+    }
+
+    /// The hints of an exercise, from its page in the book, in the order in which a
+    /// student opens them.
+    pub fn hints(&self, exercise: &Exercise) -> anyhow::Result<Vec<String>> {
+        let page = format!("book/src/exercises/{}.md", exercise.number());
+        let page = read(&self.root.join(page))?;
+        let folded = page.split("<details><summary>").skip(1);
+        let hints = folded.filter_map(|it| it.split("</details>").next());
+        let text = |hint: &str| {
+            let hint = hint.replace("</summary>", "");
+            hint.replace("<code>", "`").replace("</code>", "`").trim().to_owned()
+        };
+        Ok(hints.map(text).collect())
+    }
 }
 
 impl Exercise {
-    /// What a student hands in, as seen from the exercise's folder.
-    pub const ANSWER: &str = "src/solution.rs";
+    /// Where the student's file is, in the folder of the exercise.
+    pub const SOLUTION: &str = "src/solution.rs";
 
-    /// The package that solves it: `sol03-framing`.
-    pub fn solution(&self) -> String {
+    /// `ex03`.
+    pub fn number(&self) -> &str {
+        self.name.split('-').next().unwrap_or(&self.name)
+    }
+
+    /// The package that solves this exercise: `sol03-framing`.
+    pub fn solved_package(&self) -> String {
         self.name.replacen("ex", "sol", 1)
     }
+}
+
+/// Whether a folder in `exercises/` has such a name as an exercise: `ex03-framing`.
+fn is_exercise(name: &str) -> bool {
+    let number = name.strip_prefix("ex");
+    number.is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()))
 }

@@ -1,236 +1,131 @@
-//! Grades: judges what students hand in with our own tests, manifests and given code.
-//!
-//! First everything is built, then everything is run: what a student's program does while it runs can
-//! change nothing that is built yet, neither its own nor another's.
+//! Grades submissions: each gets nextest's report and a summary.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use cli::say;
-use nix::libc;
 
 use crate::course::{Course, Exercise};
-use crate::handout::without_solutions;
-use crate::judge::{Built, Verdict, build};
-use crate::report;
+use crate::desk::Desk;
+use crate::files::{make_folder, run as run_program, write};
+use crate::report::{grades, solved, summary};
 
-/// The longest answer that is looked at, in bytes.
-const MAX_ANSWER: u64 = 1 << 20;
-
-/// What came of one exercise of one checkout.
-#[derive(Debug)]
-pub struct Grade {
-    /// Which.
-    pub exercise: String,
-    /// One for each test; or one that says why there are none.
-    pub verdicts: Vec<Verdict>,
-}
-
-impl Grade {
-    /// How many tests the answer passes.
-    pub fn passed(&self) -> usize {
-        self.verdicts.iter().filter(|it| it.passed).count()
-    }
-
-    /// Why it is not solved: what the first test that fails says.
-    pub fn reason(&self) -> Option<&str> {
-        self.verdicts.iter().find(|it| !it.passed).map(|it| it.reason.as_str())
-    }
-
-    fn without_tests(exercise: &Exercise, why: String) -> Grade {
-        let verdict = Verdict {
-            test: "build".to_owned(),
-            passed: false,
-            took: Duration::ZERO,
-            reason: why,
-        };
-        Grade { exercise: exercise.name.clone(), verdicts: vec![verdict] }
-    }
-}
-
-/// Grades these exercises of each checkout, and writes the results to `out`.
+/// Grades these exercises of each submission, and writes the results to `out`.
 pub fn run(
     course: &Course,
-    checkouts: &[PathBuf],
+    submissions: &[PathBuf],
     exercises: &[Exercise],
     out: &Path,
 ) -> anyhow::Result<()> {
-    // All of them, before the work begins: a wrong path should not cost an hour.
-    let names: Vec<String> =
-        checkouts.iter().map(|it| name_of(it)).collect::<Result<_, _>>()?;
-    let desk = Desk::set_up(course)?;
-    let mut all = Vec::new();
-    for (name, checkout) in names.into_iter().zip(checkouts) {
-        say(format_args!("building {name}"));
-        all.push((name, desk.build_all(checkout, exercises)?));
+    // A wrong path is found before the work begins.
+    let folders = submissions.iter().map(|it| exercises_of(it, exercises));
+    let folders = folders.collect::<anyhow::Result<Vec<_>>>()?;
+    let names = distinct_names(&folders);
+    if run_program(Command::new("cargo").args(["nextest", "--version"])).is_err() {
+        bail!(
+            "cargo-nextest runs the tests of submissions, and is not installed: \
+             cargo install cargo-nextest --locked"
+        );
     }
-    for (name, built) in all {
-        let grades: Vec<Grade> = built.into_iter().map(Submission::judge).collect();
+    say("building the tests");
+    let desk = Desk::set_up(course, exercises)?;
+    let all = names.len();
+    let mut submissions = Vec::new();
+    for ((number, name), folder) in (1..).zip(names).zip(folders) {
+        say(format_args!("{number} of {all}: building {name}"));
+        submissions.push((number, name, desk.build(&folder)?));
+    }
+    let began = Instant::now();
+    for (number, name, built) in submissions {
+        let junit = desk.check(&built)?;
+        let grades = grades(&junit, exercises, &built.failed)?;
         let folder = out.join(&name);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
-        report::write(&folder, &name, &grades)?;
-        let solved = grades.iter().filter(|it| it.reason().is_none()).count();
+        make_folder(&folder)?;
+        write(&folder.join("junit.xml"), junit)?;
+        let json = serde_json::to_string_pretty(&summary(&name, &grades))?;
+        write(&folder.join("summary.json"), json + "\n")?;
+        let (solved, count) = (solved(&grades), grades.len());
+        let left = began.elapsed() / number * (all as u32 - number);
         say(format_args!(
-            "{name}: {solved} of {} exercises are solved",
-            grades.len()
+            "{number} of {all}: {name} solves {solved} of {count} exercises; {} s left",
+            left.as_secs()
         ));
     }
     Ok(())
 }
 
-/// What a checkout is called in the results: its folder's name.
-fn name_of(checkout: &Path) -> anyhow::Result<String> {
-    let path = fs::canonicalize(checkout).with_context(|| {
-        format!("cannot find the checkout {}", checkout.display())
-    })?;
-    if !path.join("exercises").is_dir() {
-        bail!(
-            "{} is no checkout: it has no folder 'exercises'",
-            checkout.display()
-        );
-    }
-    Ok(path
-        .file_name()
-        .map_or("checkout".into(), |name| name.to_string_lossy())
-        .into_owned())
-}
-
-/// A copy of the course, where answers are put in and built.
-struct Desk {
-    course: Course,
-    target: PathBuf,
-    _dir: testkit::TempDir,
-}
-
-/// An answer that was built, or the reason why it was not.
-struct Submission {
-    exercise: Exercise,
-    built: Result<Built, String>,
-}
-
-impl Desk {
-    fn set_up(course: &Course) -> anyhow::Result<Desk> {
-        let dir = testkit::temp_dir();
-        let root = dir.path().join("course");
-        for part in [
-            "Cargo.toml",
-            "Cargo.lock",
-            "chapters",
-            "exercises",
-            ".cargo",
-            "vendor",
-        ] {
-            copy(&course.root.join(part), &root.join(part))?;
+/// The folder `exercises` of a submission: of a checkout, or that folder alone, whatever
+/// its name is.
+fn exercises_of(
+    submission: &Path,
+    exercises: &[Exercise],
+) -> anyhow::Result<PathBuf> {
+    let path = fs::canonicalize(submission)
+        .with_context(|| format!("cannot find {}", submission.display()))?;
+    let within = path.join("exercises");
+    let has_one =
+        |folder: &Path| exercises.iter().any(|it| folder.join(&it.name).is_dir());
+    if within.is_dir() {
+        // A symbolic link could lead to the folder of another student.
+        if fs::canonicalize(&within)? == within {
+            return Ok(within);
         }
-        without_solutions(&root)?;
-        let target = dir.path().join("target");
-        Ok(Desk { course: Course { root }, target, _dir: dir })
+        bail!("{} is a symbolic link", within.display());
+    } else if has_one(&path) {
+        return Ok(path);
     }
+    bail!(
+        "{} has no folder 'exercises', and none of an exercise",
+        submission.display()
+    )
+}
 
-    fn build_all(
-        &self,
-        checkout: &Path,
-        exercises: &[Exercise],
-    ) -> anyhow::Result<Vec<Submission>> {
-        exercises
+/// A name for each submission: that of its folder. If another has the same, then names of
+/// the folders above are put in front, as many as it takes: `x-course` and `y-course`.
+fn distinct_names(folders: &[PathBuf]) -> Vec<String> {
+    let checkouts: Vec<&Path> =
+        folders
             .iter()
-            .map(|exercise| self.build(checkout, exercise.clone()))
-            .collect()
-    }
-
-    /// Puts an answer in the place of the stub, and builds it.
-    fn build(
-        &self,
-        checkout: &Path,
-        exercise: Exercise,
-    ) -> anyhow::Result<Submission> {
-        let theirs =
-            checkout.join("exercises").join(&exercise.name).join(Exercise::ANSWER);
-        let built = match read_answer(&theirs) {
-            Ok(answer) => {
-                fs::write(
-                    self.course.folder(&exercise).join(Exercise::ANSWER),
-                    answer,
-                )?;
-                build(&self.course.root, &exercise.name, Some(&self.target))
-            }
-            Err(why) => Err(why),
+            .map(|it| {
+                if it.ends_with("exercises") {
+                    it.parent().unwrap_or(it)
+                } else {
+                    it
+                }
+            })
+            .collect();
+    let name = |checkout: &Path| {
+        let depth = checkout.iter().count();
+        let mut names =
+            (1..=depth).map(|parts| (parts, last_parts(checkout, parts)));
+        let is_distinct = |(parts, name): &(usize, String)| {
+            checkouts.iter().filter(|it| last_parts(it, *parts) == *name).count()
+                == 1
         };
-        let place = self.target.join("built").join(unique()).join("debug");
-        let built = match built {
-            Ok(built) => Ok(built.move_to(&place, &exercise.name)?),
-            Err(why) => Err(why),
-        };
-        Ok(Submission { exercise, built })
-    }
-}
-
-impl Submission {
-    fn judge(self) -> Grade {
-        match self.built {
-            Ok(built) => Grade {
-                exercise: self.exercise.name,
-                verdicts: built.judge().collect(),
-            },
-            Err(why) => Grade::without_tests(&self.exercise, why),
+        names
+            .clone()
+            .find(is_distinct)
+            .or(names.next_back())
+            .map_or(String::new(), |it| it.1)
+    };
+    let mut names: Vec<String> = checkouts.iter().map(|it| name(it)).collect();
+    // The same folder twice, or a folder whose own name is `x-course`.
+    for place in 1..names.len() {
+        while names[..place].contains(&names[place]) {
+            names[place].push_str("-again");
         }
     }
+    names
 }
 
-/// A student's file: a real one, of a sensible length, and no link to somebody else's.
-fn read_answer(path: &Path) -> Result<String, String> {
-    let what = Exercise::ANSWER;
-    // No link; and a FIFO must not keep us waiting.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file =
-        match fs::OpenOptions::new().read(true).custom_flags(flags).open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(format!("there is no {what}"));
-            }
-            Err(error) => return Err(format!("{what} cannot be read: {error}")),
-        };
-    if !file.metadata().is_ok_and(|it| it.is_file()) {
-        return Err(format!("{what} is no file"));
-    }
-    let mut text = String::new();
-    match file.take(MAX_ANSWER + 1).read_to_string(&mut text) {
-        Ok(read) if read as u64 > MAX_ANSWER => {
-            Err(format!("{what} is longer than 1 MiB"))
-        }
-        Ok(_) => Ok(text),
-        Err(error) => Err(format!("{what} cannot be read: {error}")),
-    }
-}
-
-/// A name that no other answer has.
-fn unique() -> String {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed).to_string()
-}
-
-/// Copies a file or a folder with all that is in it; nothing, where there is none. Links are not
-/// followed, and left out.
-pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let Ok(kind) = fs::symlink_metadata(from) else { return Ok(()) };
-    if kind.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let name = entry?.file_name();
-            copy(&from.join(&name), &to.join(&name))?;
-        }
-    } else if kind.is_file() {
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::copy(from, to)
-            .with_context(|| format!("cannot copy {}", from.display()))?;
-    }
-    Ok(())
+/// The last parts of a path, joined: `x-course`.
+fn last_parts(path: &Path, count: usize) -> String {
+    let mut parts: Vec<_> = path.components().rev().take(count).collect();
+    parts.reverse();
+    let parts =
+        parts.iter().map(|it| it.as_os_str().to_string_lossy().replace('/', ""));
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }

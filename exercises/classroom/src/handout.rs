@@ -1,7 +1,5 @@
-//! A copy of the course for a class, and a fresh start for one exercise.
+//! A copy of the course for a class.
 
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -9,144 +7,116 @@ use anyhow::{Context as _, bail};
 use cli::say;
 
 use crate::course::{Course, Exercise};
-use crate::grade::copy;
-use crate::read;
+use crate::files::{make_folder, read, run, write};
 
-/// The mark of the handout's first commit: what the stubs were.
+/// What a handout does not have: the solutions, and what checks the project itself.
+const HELD_BACK: [&str; 4] = [".ci", ".github", "book/src/solutions", "solutions"];
+
+/// Marks the commit of the handout, so that a student can restore a stub from it.
 const TAG: &str = "handout";
 
-/// Makes a copy without the solutions, their pages and what checks the project itself; a repository
-/// of its own, so that a student can go back.
+/// Writes a handout to `folder`: a git repository with one commit.
+///
+/// Its files come from the last commit of `course`, and not from the working tree: a teacher
+/// solves the exercises there. If a solution was committed, the stub is taken from an
+/// older commit.
 pub fn make(course: &Course, folder: &Path) -> anyhow::Result<ExitCode> {
     if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         bail!("{} is not empty", folder.display());
     }
-    let held_back = ["solutions/", "book/src/solutions/", ".ci/"];
-    for name in tracked(course)? {
-        if held_back.iter().any(|folder| name.starts_with(folder)) {
-            continue;
-        }
-        let (from, to) = (course.root.join(&name), folder.join(&name));
-        match fs::read_link(&from) {
-            // The course has made it, and it leads to another place in the course.
-            Ok(target) => {
-                fs::create_dir_all(to.parent().unwrap_or(folder))?;
-                symlink(target, to)?;
-            }
-            Err(_) => copy(&from, &to)?,
-        }
-    }
-    without_solutions(folder)?;
-    without_mention_of_solutions(folder)?;
-    // The lock file still names what has gone.
-    run(folder, "cargo", &["update", "--workspace", "--quiet", "--offline"])?;
-    git(folder, &["init", "--quiet"])?;
-    git(folder, &["add", "--all"])?;
-    let who = ["-c", "user.name=handout", "-c", "user.email=handout@localhost"];
-    git(
-        folder,
-        &[
-            &who[..],
-            &["commit", "--quiet", "--message", "The course, as handed out"],
-        ]
-        .concat(),
-    )?;
-    git(folder, &["tag", TAG])?;
-    say(format_args!("the handout is in {}", folder.display()));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Takes the stub back from git, as it was handed out. The answer so far is kept.
-pub fn reset(course: &Course, word: &str) -> anyhow::Result<ExitCode> {
-    let exercise = course.exercise(word)?;
-    let folder = format!("exercises/{}", exercise.name);
-    let path = format!("{folder}/{}", Exercise::ANSWER);
-    let stub = asked(course, &["show", &format!("{TAG}:{path}")]).or_else(|| {
-        // No tag, because the handout was copied. But a student changes nothing except the answer: so
-        // whoever was the last to change another file of the exercise has handed out both.
-        let but = format!(":!{path}");
-        let commit =
-            asked(course, &["log", "-1", "--format=%H", "--", &folder, &but])?;
-        let commit = String::from_utf8(commit).ok()?;
-        asked(course, &["show", &format!("{}:{path}", commit.trim())])
-    });
-    let Some(stub) = stub else {
+    if git(course, &["rev-parse", "HEAD"]).is_err() {
         bail!(
-            "git does not know {path}: is this a checkout, and is git installed?"
-        );
-    };
-    let answer = course.root.join(&path);
-    let aside = answer.with_extension("rs.before-reset");
-    if answer.exists() && fs::read(&answer)? != stub {
-        fs::copy(&answer, &aside)
-            .with_context(|| format!("cannot write {}", aside.display()))?;
-        say(format_args!("your answer is kept in {}", aside.display()));
-    }
-    fs::write(&answer, stub).with_context(|| format!("cannot write {path}"))?;
-    say(format_args!("{path} is as it was handed out"));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The files that belong to the project.
-fn tracked(course: &Course) -> anyhow::Result<Vec<String>> {
-    let Some(listed) = asked(course, &["ls-files", "-z"]) else {
-        bail!(
-            "{} is no git checkout, or git is not installed",
+            "{} is not a git checkout, or git is not installed. A handout is made from a \
+             commit, because your working tree may have solutions in it: clone the project",
             course.root.display()
         );
-    };
-    let names =
-        String::from_utf8(listed).context("a file has a name that is not UTF-8")?;
-    Ok(names.split_terminator('\0').map(str::to_owned).collect())
+    }
+    make_folder(folder)?;
+    extract(course, folder)?;
+    let handout = Course { root: folder.to_owned() };
+    for exercise in handout.exercises()? {
+        write(&handout.solution(&exercise), stub(course, &exercise)?)?;
+    }
+    handout.drop_solved_packages()?;
+    forget_what_is_held_back(folder)?;
+    // The lock file still names the packages that are held back.
+    let mut cargo = Command::new("cargo");
+    cargo.args(["update", "--workspace", "--quiet", "--offline"]);
+    run(cargo.current_dir(folder))?;
+    commit(&handout)?;
+    say(format_args!("the handout is in {}", folder.display()));
+    let changed = git(course, &["status", "--porcelain", "--untracked-files=no"])?;
+    if !changed.is_empty() {
+        say("what you have changed and not committed is not in it");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// What git prints; nothing, if it fails.
-fn asked(course: &Course, arguments: &[&str]) -> Option<Vec<u8>> {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(&course.root)
-        .output()
-        .ok()?;
-    output.status.success().then_some(output.stdout)
-}
-
-/// Takes the solutions out of the list of the workspace's members.
-pub fn without_solutions(root: &Path) -> anyhow::Result<()> {
-    let manifest = root.join("Cargo.toml");
-    fs::write(&manifest, read(&manifest)?.replace(", \"solutions/*\"", ""))?;
+/// Writes the files of the last commit to `folder`, except what is held back.
+fn extract(course: &Course, folder: &Path) -> anyhow::Result<()> {
+    let but = HELD_BACK.map(|path| format!(":(top,exclude){path}"));
+    let mut git = Command::new("git");
+    git.args(["archive", "HEAD", "--"]).args(but).current_dir(&course.root);
+    let mut git = git.stdout(Stdio::piped()).spawn().context("cannot run git")?;
+    let archive = git.stdout.take().expect("it is piped");
+    run(Command::new("tar").arg("-x").stdin(archive).current_dir(folder))?;
+    if !git.wait()?.success() {
+        bail!("git archive failed in {}", course.root.display());
+    }
     Ok(())
 }
 
-/// Takes the lines that lead to a solution out of the book's table of contents and the README.
-fn without_mention_of_solutions(root: &Path) -> anyhow::Result<()> {
-    let leads_there = |line: &&str| {
-        ["(solutions/", "# Solutions", "| `solutions`"]
-            .iter()
-            .any(|word| line.contains(word))
-    };
+/// The stub of an exercise.
+///
+/// Who solves an exercise changes its solution.rs only; who writes one changes its tests or
+/// its README too. So if the last commit has fewer `todo!()` than the commit that changed
+/// the exercise's other files last, then it has a solution, and the older one has the stub.
+fn stub(course: &Course, exercise: &Exercise) -> anyhow::Result<Vec<u8>> {
+    let folder = format!("exercises/{}", exercise.name);
+    let path = format!("{folder}/{}", Exercise::SOLUTION);
+    let others = [&folder, &format!(":(exclude){path}")];
+    let written = git(
+        course,
+        &[&["log", "-1", "--format=%H", "--"], &others.map(|it| &**it)[..]]
+            .concat(),
+    )?;
+    let written = String::from_utf8(written)?;
+    let at = |commit: &str| git(course, &["show", &format!("{commit}:{path}")]);
+    let gaps =
+        |text: &[u8]| String::from_utf8_lossy(text).matches("todo!(").count();
+    let (last, first) = (at("HEAD")?, at(written.trim())?);
+    let stub = if gaps(&last) < gaps(&first) { first } else { last };
+    if gaps(&stub) == 0 {
+        bail!("{path} has no todo!() in git: there is no stub to hand out");
+    }
+    Ok(stub)
+}
+
+/// Removes the lines that mention what is held back from the README and from the book's
+/// table of contents.
+fn forget_what_is_held_back(folder: &Path) -> anyhow::Result<()> {
+    let mentions = ["(solutions/", "# Solutions", "| `solutions`", ".github/"];
     for name in ["book/src/SUMMARY.md", "README.md"] {
-        let (file, text) = (root.join(name), read(&root.join(name))?);
-        let kept: Vec<&str> =
-            text.lines().filter(|line| !leads_there(line)).collect();
-        fs::write(&file, kept.join("\n") + "\n")?;
+        let path = folder.join(name);
+        let text = read(&path)?;
+        let kept = text
+            .lines()
+            .filter(|line| !mentions.iter().any(|it| line.contains(it)));
+        write(&path, kept.collect::<Vec<_>>().join("\n") + "\n")?;
     }
     Ok(())
 }
 
-fn git(folder: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    run(folder, "git", arguments)
+fn commit(handout: &Course) -> anyhow::Result<()> {
+    git(handout, &["init", "--quiet"])?;
+    git(handout, &["add", "--all"])?;
+    let who = ["-c", "user.name=handout", "-c", "user.email=handout@localhost"];
+    let what = ["commit", "--quiet", "--message", "The course, as handed out"];
+    git(handout, &[who, what].concat())?;
+    git(handout, &["tag", TAG]).map(drop)
 }
 
-fn run(folder: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder).stdout(Stdio::null());
-    if !command.status().with_context(|| format!("cannot run {program}"))?.success()
-    {
-        bail!(
-            "{program} {} has failed in {}",
-            arguments.join(" "),
-            folder.display()
-        );
-    }
-    Ok(())
+/// What git prints in the folder of a course.
+fn git(course: &Course, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    run(Command::new("git").args(arguments).current_dir(&course.root))
 }

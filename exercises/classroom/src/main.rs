@@ -1,57 +1,82 @@
-//! What a class needs besides the exercises: the next step, a fresh start, a handout, and grades.
+//! The tool for students and teachers: what to do next, a check at each save, handouts and
+//! grades.
+//!
+//! The modules, from the bottom up: `files`; `course` (the exercises); `check` (runs the
+//! tests of one); `progress` (which are solved); `list`, `next` and `watch`, for students;
+//! `handout`, and `grade` with `desk` (builds and runs submissions) and `report`, for
+//! teachers; `mutants`, for the authors.
 
+mod check;
 mod course;
+mod desk;
+mod files;
 mod grade;
 mod handout;
-mod judge;
+mod list;
+mod mutants;
 mod next;
+mod progress;
 mod report;
-mod wrong;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use cli::{Arguments, say, unexpected, wrong as wrong_usage};
-use course::Course;
+use cli::{Arguments, say, unexpected, wrong};
+use course::{Course, Exercise};
 
 const USAGE: &str = "\
-What a class needs besides the exercises. Run it at the top of the checkout.
+For students and teachers. Run it in your checkout.
 
-Usage: classroom next                          the first exercise that is not solved, and why
-       classroom reset EXERCISE                your answer is kept aside; the stub comes back
-       classroom handout FOLDER                a copy of the course for a class, without solutions
-       classroom grade [--out FOLDER] [--only EXERCISE]... CHECKOUT...
-                                               judges each checkout with the tests of this one;
-                                               writes FOLDER/NAME/junit.xml and summary.json
-       classroom wrong [EXERCISE...]           checks that each wrong answer is found out (for the
-                                               authors; needs the solutions)
+Usage: classroom next [EXERCISE]     the first exercise that is not solved, and why; begins with
+                                     EXERCISE, or with the first
+       classroom watch [EXERCISE]    checks the current exercise whenever you save its file
+       classroom list                all exercises, and which are solved
+       classroom handout FOLDER      a copy of the course for a class, without solutions
+       classroom grade [--out FOLDER] [--only EXERCISE]... SUBMISSION...
+                                     checks submissions with the tests of your own checkout, and
+                                     writes FOLDER/NAME/junit.xml and summary.json for each;
+                                     a SUBMISSION is a checkout, or its folder 'exercises'
 
-  --out FOLDER      where the results go; grades/ where not given
-  --only EXERCISE   judge this exercise, and no other; may be given more than once
-  --help            show this
+  --out FOLDER      where the results go (default: grades)
+  --only EXERCISE   checks this exercise and no other; can be repeated
+  --help            shows this
 
-An exercise is called ex03-framing, or ex03, or 3.
+EXERCISE is ex03-framing, ex03 or 3.
+";
+
+/// Shown in the project itself, and not in a handout.
+const USAGE_FOR_AUTHORS: &str = "
+For the authors:
+       classroom mutants [EXERCISE...]   checks that the tests reject each mutant of a solution
 ";
 
 fn main() -> ExitCode {
-    cli::run(USAGE, |mut arguments| {
+    let is_project = Course::here().is_ok_and(|it| it.has_solved_packages());
+    let usage =
+        format!("{USAGE}{}", if is_project { USAGE_FOR_AUTHORS } else { "" });
+    cli::run(&usage, |mut arguments| {
         let command =
-            arguments.word()?.ok_or_else(|| wrong_usage("what is to be done?"))?;
+            arguments.word()?.ok_or_else(|| wrong("a command is missing"))?;
         let course = Course::here()?;
         match &*command {
-            "next" => {
-                nothing_more(arguments)?;
-                next::run(&course)
+            "next" => next::run(&course, at_most_one(&course, arguments)?),
+            "watch" => watch::run(&course, at_most_one(&course, arguments)?),
+            "list" => {
+                at_most(0, words(arguments)?)?;
+                list::run(&course)
             }
-            "reset" => {
-                handout::reset(&course, &one(&mut arguments, "an exercise")?)
-            }
-            "handout" => {
-                handout::make(&course, Path::new(&one(&mut arguments, "a folder")?))
-            }
+            "handout" => match at_most(1, words(arguments)?)?.first() {
+                Some(folder) => handout::make(&course, Path::new(folder)),
+                None => Err(wrong("handout needs a folder")),
+            },
             "grade" => grade(&course, arguments),
-            "wrong" => wrong::run(&course, &all(arguments)?),
+            "mutants" => match exercises(&course, words(arguments)?)? {
+                named if named.is_empty() => {
+                    mutants::run(&course, &course.exercises()?)
+                }
+                named => mutants::run(&course, &named),
+            },
             other => Err(unexpected(other)),
         }
     })
@@ -59,54 +84,52 @@ fn main() -> ExitCode {
 
 fn grade(course: &Course, mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut out = PathBuf::from("grades");
-    let (mut checkouts, mut only) = (Vec::new(), Vec::new());
+    let (mut submissions, mut only) = (Vec::new(), Vec::new());
     while let Some(word) = arguments.word()? {
         match &*word {
             "--out" => out = PathBuf::from(arguments.value()?),
             "--only" => only.push(course.exercise(&arguments.value()?)?),
             flag if flag.starts_with('-') => return Err(unexpected(flag)),
-            checkout => checkouts.push(PathBuf::from(checkout)),
+            submission => submissions.push(PathBuf::from(submission)),
         }
     }
-    if checkouts.is_empty() {
-        return Err(wrong_usage("grade needs a checkout"));
+    if submissions.is_empty() {
+        return Err(wrong("grade needs a submission"));
     }
     if only.is_empty() {
         only = course.exercises()?;
     }
-    grade::run(course, &checkouts, &only, &out)?;
+    grade::run(course, &submissions, &only, &out)?;
     say(format_args!("the results are in {}", out.display()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The only word that is left.
-fn one(arguments: &mut Arguments, what: &str) -> anyhow::Result<String> {
-    let word = arguments
-        .word()?
-        .ok_or_else(|| wrong_usage(format_args!("{what} is missing")))?;
-    match arguments.word()? {
-        Some(more) => Err(unexpected(&more)),
-        None => Ok(word),
-    }
-}
-
-fn all(mut arguments: Arguments) -> anyhow::Result<Vec<String>> {
+/// The rest of the command line, which has no flags.
+fn words(mut arguments: Arguments) -> anyhow::Result<Vec<String>> {
     let mut words = Vec::new();
     while let Some(word) = arguments.word()? {
+        if word.starts_with('-') {
+            return Err(unexpected(&word));
+        }
         words.push(word);
     }
     Ok(words)
 }
 
-fn nothing_more(mut arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.word()? {
-        Some(word) => Err(unexpected(&word)),
-        None => Ok(()),
+fn at_most(count: usize, words: Vec<String>) -> anyhow::Result<Vec<String>> {
+    match words.get(count) {
+        Some(word) => Err(unexpected(word)),
+        None => Ok(words),
     }
 }
 
-/// Reads a text file; the error names it.
-fn read(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))
+fn exercises(course: &Course, words: Vec<String>) -> anyhow::Result<Vec<Exercise>> {
+    words.iter().map(|word| course.exercise(word)).collect()
+}
+
+fn at_most_one(
+    course: &Course,
+    arguments: Arguments,
+) -> anyhow::Result<Option<Exercise>> {
+    Ok(exercises(course, at_most(1, words(arguments)?)?)?.pop())
 }

@@ -1,32 +1,35 @@
-//! The next step.
+//! The next exercise to solve.
 
 use std::process::ExitCode;
 
 use cli::say;
 
-use crate::course::Course;
-use crate::judge::build;
+use crate::check::{Failure, first_failure};
+use crate::course::{Course, Exercise};
+use crate::progress::Progress;
 
-/// Judges the exercises in their order, up to the first that is not solved.
-pub fn run(course: &Course) -> anyhow::Result<ExitCode> {
-    for exercise in course.exercises()? {
+/// Checks the exercises in order, beginning with `first`, and shows the first one that is
+/// not solved.
+pub fn run(course: &Course, first: Option<Exercise>) -> anyhow::Result<ExitCode> {
+    let mut progress = Progress::of(course);
+    let first = first.map(|it| it.name).unwrap_or_default();
+    let exercises = course.exercises()?.into_iter();
+    for exercise in exercises.filter(|exercise| exercise.name >= first) {
         let name = &exercise.name;
-        let failed = match build(&course.root, name, None) {
-            Ok(built) => {
-                built.judge().find(|it| !it.passed).map(|it| (it.test, it.reason))
+        if !progress.is_solved(&exercise) {
+            if let Some(Failure { test, message }) =
+                first_failure(&course.root, name)
+            {
+                say(format_args!("\nNext: {name}"));
+                say(format_args!("  read     exercises/{name}/README.md"));
+                say(format_args!("  change   exercises/{name}/src/solution.rs"));
+                say(format_args!("  try      cargo test -p {name}\n"));
+                say(format_args!("{test}:\n{message}"));
+                return Ok(ExitCode::SUCCESS);
             }
-            Err(errors) => Some(("it does not compile".to_owned(), errors)),
-        };
-        let Some((test, reason)) = failed else {
-            say(format_args!("{name}: solved"));
-            continue;
-        };
-        say(format_args!("\nNext: {name}"));
-        say(format_args!("  read     exercises/{name}/README.md"));
-        say(format_args!("  change   exercises/{name}/src/solution.rs"));
-        say(format_args!("  try      cargo test -p {name}\n"));
-        say(format_args!("{test}:\n{reason}"));
-        return Ok(ExitCode::SUCCESS);
+            progress.record(&exercise)?;
+        }
+        say(format_args!("{name}: solved"));
     }
     say("\nAll exercises are solved.");
     Ok(ExitCode::SUCCESS)

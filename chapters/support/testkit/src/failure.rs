@@ -43,7 +43,9 @@ fn report(panic: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let name = thread.name().unwrap_or("without a name");
     let place = panic.location().map(|it| format!(" at {it}")).unwrap_or_default();
-    // The test harness, nextest and `classroom` look for this first line.
+    // nextest takes the last line with such a beginning for the test's. If the message
+    // quotes a program that panicked too, that is not the one.
+    let message = message.replace("\nthread '", "\n    thread '");
     eprintln!("\nthread '{name}' panicked{place}:\n{message}");
 }
 

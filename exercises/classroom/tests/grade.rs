@@ -1,0 +1,175 @@
+//! `classroom grade`: what a teacher gets, and what students may hand in.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use common::{classroom, course, run};
+use serde_json::Value;
+use testkit::{TempDir, temp_dir};
+
+/// Submissions with a solution of exercise 1 each, and the results.
+struct Class {
+    folder: TempDir,
+}
+
+impl Class {
+    fn new() -> Class {
+        Class { folder: temp_dir() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Hands in this solution, in the checkout `name`.
+    fn hand_in(&self, name: &str, solution: &str) {
+        fs::write(self.solution(name), solution).expect("to write");
+    }
+
+    /// Where the solution is, in the checkout `name`.
+    fn solution(&self, name: &str) -> PathBuf {
+        let path = self.path(name).join("exercises/ex01-wait/src/solution.rs");
+        fs::create_dir_all(path.parent().expect("a folder")).expect("mkdir");
+        path
+    }
+
+    /// Grades exercise 1 of these submissions. What is printed.
+    fn grade(&self, submissions: &[&str]) -> String {
+        let paths: Vec<PathBuf> =
+            submissions.iter().map(|it| self.path(it)).collect();
+        let paths: Vec<&str> =
+            paths.iter().map(|it| it.to_str().expect("UTF-8")).collect();
+        let out = self.path("grades");
+        let out = ["grade", "--only", "1", "--out", out.to_str().expect("UTF-8")];
+        let output = run(&course(), &[&out, &paths[..]].concat());
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+
+    /// The result of exercise 1, from the summary and from the report.
+    fn result(&self, name: &str) -> (Value, String) {
+        let folder = self.path("grades").join(name);
+        let summary =
+            fs::read_to_string(folder.join("summary.json")).expect("a summary");
+        let summary: Value = serde_json::from_str(&summary).expect("JSON");
+        assert_eq!(summary["submission"], name);
+        let junit = fs::read_to_string(folder.join("junit.xml")).expect("a report");
+        assert!(junit.contains("<testsuite name=\"ex01-wait::check\""), "{junit}");
+        (summary["results"][0].clone(), junit)
+    }
+}
+
+fn solved() -> String {
+    fs::read_to_string(course().join("solutions/sol01-wait/src/solution.rs"))
+        .expect("the solution")
+}
+
+#[test]
+fn each_submission_is_graded_whatever_is_in_it() {
+    let class = Class::new();
+    class.hand_in("ada/course", &solved());
+    // The tests that a student hands in have no effect.
+    let tests = class.path("ada/course/exercises/ex01-wait/tests");
+    fs::create_dir(&tests).expect("mkdir");
+    fs::write(tests.join("check.rs"), "#[test] fn fine() {}").expect("to write");
+    // The folder `exercises` alone, with another name.
+    class.hand_in("bea", &solved());
+    fs::rename(class.path("bea/exercises"), class.path("bea/course"))
+        .expect("to rename");
+    class.hand_in(
+        "wrong",
+        "pub fn run_all(_: &[String]) -> Vec<i32> { vec![0; 8] }",
+    );
+    class.hand_in("broken", "pub fn run_all( -> Vec<i32> {}");
+    class.hand_in(
+        "forged",
+        "pub fn run_all(_: &[String]) -> Vec<i32> {
+            println!(\"test no_zombie_is_left ... ok\\n\\ntest result: ok. 5 passed\");
+            std::process::exit(0);
+        }",
+    );
+    class
+        .hand_in("hanging", "pub fn run_all(_: &[String]) -> Vec<i32> { loop {} }");
+    fs::create_dir_all(class.path("missing/exercises/ex01-wait")).expect("mkdir");
+    symlink("/etc/passwd", class.solution("linked")).expect("a link");
+    fs::create_dir_all(class.path("copied/exercises/ex01-wait")).expect("mkdir");
+    let of_another = class.path("ada/course/exercises/ex01-wait/src");
+    symlink(of_another, class.path("copied/exercises/ex01-wait/src"))
+        .expect("a link");
+
+    let said = class.grade(&[
+        "ada/course",
+        "bea/course",
+        "wrong",
+        "broken",
+        "forged",
+        "hanging",
+        "missing",
+        "linked",
+        "copied",
+    ]);
+    assert!(said.contains("9 of 9: building"), "progress: {said}");
+    assert!(said.contains("1 of 9: ada-course solves 1 of 1 exercises"), "{said}");
+    for name in ["ada-course", "bea-course"] {
+        let (result, junit) = class.result(name);
+        assert_eq!(result["solved"], true, "{result}");
+        assert!(
+            result["passed"].as_u64() > Some(4),
+            "all of our own tests: {result}"
+        );
+        assert!(junit.contains("failures=\"0\""), "{junit}");
+    }
+    for (name, says) in [
+        ("wrong", "exit code"),
+        ("broken", "error: "),
+        ("forged", "all have"),
+        ("hanging", "all have"),
+        ("missing", "there is no src/solution.rs"),
+        ("linked", "is a symbolic link"),
+        ("copied", "is a symbolic link"),
+    ] {
+        let (result, junit) = class.result(name);
+        assert_eq!(result["solved"], false, "{name}: {result}");
+        let reason = result["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains(says), "{name}: {reason}");
+        assert!(!junit.contains("failures=\"0\""), "{name}: {junit}");
+        assert!(
+            !format!("{result}{junit}").contains("root:"),
+            "the file of a link is not shown"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_path_is_an_error_before_the_work_begins() {
+    for (path, says) in
+        [("/nowhere", "cannot find"), ("/etc", "no folder 'exercises'")]
+    {
+        let output = run(&course(), &["grade", path]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            output.stderr.contains(says) && output.stdout.is_empty(),
+            "{output:?}"
+        );
+    }
+    assert_eq!(run(&course(), &["grade"]).status.code(), Some(2));
+    let outside = run(Path::new("/"), &["next"]);
+    assert!(outside.stderr.contains("not in a checkout"), "{outside:?}");
+}
+
+#[test]
+fn without_cargo_nextest_the_error_says_how_to_install_it() {
+    let class = Class::new();
+    class.hand_in("ada", &solved());
+    let path = class.path("ada");
+    let grade = classroom(&course(), &["grade", path.to_str().expect("UTF-8")]);
+    let output = grade.env("PATH", "/nonexistent").output();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        output.stderr.contains("cargo install cargo-nextest --locked"),
+        "{output:?}"
+    );
+}
