@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 build ch02-balance
-echo '$ cargo run -q -p ch02-balance -- worker; echo "it ends with $?"'
-"$program" worker 2>&1 || echo "it ends with $?"
-echo '$ NODE_CHANNEL_FD=9 cargo run -q -p ch02-balance -- worker; echo "it ends with $?"'
-NODE_CHANNEL_FD=9 "$program" worker 2>&1 || echo "it ends with $?"
+echo '$ cargo run -q -p ch02-balance -- worker; echo "exit status $?"'
+"$program" worker 2>&1 || echo "exit status $?"
+echo '$ NODE_CHANNEL_FD=9 cargo run -q -p ch02-balance -- worker; echo "exit status $?"'
+NODE_CHANNEL_FD=9 "$program" worker 2>&1 || echo "exit status $?"
