@@ -6,18 +6,19 @@ build ch01-fork-ipc
 "$program" | tee "$work/out"
 
 said() { grep -qE "$1" "$work/out"; }
-ok "two children were greeted, and answered" [ "$(grep -c ': from ' "$work/out")" = 2 ]
+said_twice() { [ "$(grep -cE "$1" "$work/out")" = 2 ]; }
+ok "two children were greeted, and answered" said_twice ': from '
 ok "each answered with what it was sent" said 'from .*"made by":"fork \+ exec"'
-ok "both ended by themselves, with code 0" [ "$(grep -c 'exited with code 0$' "$work/out")" = 2 ]
+ok "both exited by themselves, with code 0" said_twice 'exited with code 0$'
 
-# Each child's process id is in the output. None of them is alive now, not even as a zombie.
+# The process ids are in the output. No such process exists now, not even a zombie.
 left_behind() {
   sed -n 's/.* child \([0-9]*\) exited.*/\1/p' "$work/out" | while read -r pid; do
     [ ! -e "/proc/$pid" ] || echo "$pid"
   done
 }
-ok "nothing is left of them" [ -z "$(left_behind)" ]
+ok "no child is left" [ -z "$(left_behind)" ]
 
 refused=0
 "$program" worker >"$work/log" 2>&1 || refused=$?
-ok "a worker without a channel says so, and ends with 1" [ "$refused" = 1 ]
+ok "a worker without a channel says so, and exits with 1" [ "$refused" = 1 ]

@@ -1,4 +1,5 @@
-//! A child process, made in two ways: fork + exec, and fork alone.
+// ANCHOR: imports
+//! A child process, made in two ways: by fork alone, and by fork + exec.
 
 use std::{
     io,
@@ -22,11 +23,13 @@ use nix::{
 };
 
 use crate::ExitStatus;
+// ANCHOR_END: imports
 
+// ANCHOR: child
 /// A child process, to be killed and to be waited for.
 ///
-/// To drop it does neither. A child that has exited and is not waited for stays in the
-/// process table as a zombie until its parent exits (wait(2)).
+/// To drop it does neither. A child that has exited and is not waited for stays in
+/// the process table as a zombie until its parent exits (wait(2)).
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
@@ -37,52 +40,24 @@ pub struct Child {
     /// The child's standard error, if its command asked for `Stdio::piped()`.
     pub stderr: Option<ChildStderr>,
 }
+// ANCHOR_END: child
 
 impl Child {
-    /// fork(2) and execve(2), like Node's `child_process.fork()`. The child finds the
-    /// number of its end of a channel in its environment. Returns the parent's end, which
-    /// blocks, once exec has succeeded.
-    ///
-    /// The child has its standard streams, as `command` sets them, and its end of the
-    /// channel. It inherits no other descriptor, whatever this process holds.
-    ///
-    /// The kernel kills the child when the *thread* that calls this exits, or the whole
-    /// process (prctl(2), `PR_SET_PDEATHSIG`; Linux only). So call it from a thread that
-    /// lasts, such as the main thread.
-    ///
-    /// # Errors
-    /// Those of socketpair(2), fork(2) and execve(2). `NotFound`: there is no such
-    /// program. `WouldBlock` (`EAGAIN`): the system allows no further process.
-    pub fn spawn(mut command: Command) -> io::Result<(Child, UnixStream)> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let number = theirs.as_raw_fd();
-        let parent = getpid();
-        command.env("NODE_CHANNEL_FD", number.to_string());
-        command.env("NODE_CHANNEL_SERIALIZATION_MODE", "json");
-        // SAFETY: between fork and exec, only async-signal-safe functions may be called
-        // (signal-safety(7)). `before_exec` makes four system calls; it does not
-        // allocate memory or take a lock.
-        unsafe { command.pre_exec(move || before_exec(parent, number)) };
-        let spawned = command.spawn()?;
-        let mut child = Child::new(Pid::from_raw(spawned.id() as i32));
-        child.stdout = spawned.stdout;
-        child.stderr = spawned.stderr;
-        Ok((child, ours))
-    }
-
-    /// fork(2) alone: the child is a copy of this process. It runs `body` with its end of
-    /// a channel, and exits with the code that `body` returns, or with 101 if `body`
-    /// panics. Returns the parent's end, which blocks.
+    // ANCHOR: fork
+    /// fork(2) alone: the child is a copy of this process. It runs `body` with its
+    /// end of a channel, and exits with the code that `body` returns, or with 101
+    /// if `body` panics. Returns the parent's end, which blocks.
     ///
     /// The child has the standard streams and its end of the channel, and no other
-    /// descriptor. It calls `_exit(2)`: no destructor of the parent's values runs, and
-    /// no text that the parent has buffered is printed a second time.
+    /// descriptor. It calls `_exit(2)`: no destructor of the parent's values runs,
+    /// and no text that the parent has buffered is printed a second time.
     ///
     /// The kernel kills the child when this process exits (Linux only).
     ///
     /// # Safety
-    /// - This process has one thread. fork copies only the thread that calls it: a lock
-    ///   that another thread holds, such as the allocator's, stays locked in the child.
+    /// - This process has one thread. fork copies only the thread that calls it: a
+    ///   lock that another thread holds, such as the allocator's, stays locked in
+    ///   the child.
     /// - `body` owns no descriptor: the child closes them before it runs `body`.
     ///
     /// # Errors
@@ -96,27 +71,65 @@ impl Child {
         if let ForkResult::Parent { child } = unsafe { fork() }? {
             return Ok((Child::new(child), ours));
         }
-        // This is the child. If it kept its copy of the parent's end, it would never
-        // see its parent close the channel.
+        // This is the child. If it kept its copy of the parent's end, it would
+        // never see its parent close the channel.
         drop(ours);
         close_all_but(theirs.as_raw_fd());
         let run = || die_with_parent(parent).map_or(1, |()| body(theirs));
         let code = panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or(101);
-        // SAFETY: `_exit` ends this process, so no code can see what it leaves undone.
+        // SAFETY: no code of this process runs after `_exit`.
         unsafe { libc::_exit(code) }
     }
+    // ANCHOR_END: fork
 
+    // ANCHOR: spawn
+    /// fork(2) and execve(2), like Node's `child_process.fork()`. The child finds
+    /// the number of its end of a channel in its environment. Returns the parent's
+    /// end, which blocks, once exec has succeeded.
+    ///
+    /// The child has its standard streams, as `command` sets them, and its end of
+    /// the channel. It inherits no other descriptor, whatever this process holds.
+    ///
+    /// The kernel kills the child when the *thread* that calls this exits, or the
+    /// whole process (prctl(2), `PR_SET_PDEATHSIG`; Linux only). So call it from a
+    /// thread that lasts, such as the main thread.
+    ///
+    /// # Errors
+    /// Those of socketpair(2), fork(2) and execve(2). `NotFound`: there is no such
+    /// program. `WouldBlock` (`EAGAIN`): the system allows no further process.
+    pub fn spawn(mut command: Command) -> io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let number = theirs.as_raw_fd();
+        let parent = getpid();
+        command.env("NODE_CHANNEL_FD", number.to_string());
+        command.env("NODE_CHANNEL_SERIALIZATION_MODE", "json");
+        // SAFETY: between fork and exec, only async-signal-safe functions may be
+        // called (signal-safety(7)). `before_exec` makes four system calls; it does
+        // not allocate memory or take a lock.
+        unsafe { command.pre_exec(move || before_exec(parent, number)) };
+        let spawned = command.spawn()?;
+        let mut child = Child::new(Pid::from_raw(spawned.id() as i32));
+        child.stdout = spawned.stdout;
+        child.stderr = spawned.stderr;
+        Ok((child, ours))
+    }
+    // ANCHOR_END: spawn
+
+    // ANCHOR: new
     fn new(pid: Pid) -> Child {
         Child { pid, exit_status: None, stdout: None, stderr: None }
     }
 
-    /// The process id. Once the child is waited for, the system may give the number to
-    /// another process.
+    /// The process id. Once the child is waited for, the system may give the number
+    /// to another process.
     pub fn pid(&self) -> Pid {
         self.pid
     }
+    // ANCHOR_END: new
 
-    /// Blocks until the child exits, and reaps it. Later calls return the same status.
+    // ANCHOR: wait
+    /// Blocks until the child exits, and reaps it. Later calls return the status
+    /// again.
     ///
     /// # Errors
     /// `ECHILD`: other code in this process has reaped it.
@@ -132,27 +145,31 @@ impl Child {
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.waitpid(WaitPidFlag::WNOHANG)
     }
+    // ANCHOR_END: wait
 
-    /// Sends a signal, like Node's `child.kill()`. The child may handle or ignore each
-    /// signal but SIGKILL and SIGSTOP (signal(7)).
+    // ANCHOR: kill
+    /// Sends a signal, like Node's `child.kill()`. The child may handle or ignore
+    /// each signal but SIGKILL and SIGSTOP (signal(7)).
     ///
     /// # Errors
-    /// `ESRCH`: the child is reaped, and its number may be another process's by now.
-    /// `EPERM`: the child runs as another user.
+    /// `ESRCH`: the child is reaped, and its number may be another process's by
+    /// now. `EPERM`: the child runs as another user.
     pub fn kill(&self, signal: Signal) -> io::Result<()> {
         match self.exit_status {
             Some(_) => Err(Errno::ESRCH.into()),
             None => Ok(kill(self.pid, signal)?),
         }
     }
+    // ANCHOR_END: kill
 
-    /// waitpid(2) for this child only. With -1 in place of the number it would also reap
-    /// children that other code in this process has started, and waits for.
+    // ANCHOR: waitpid
+    /// waitpid(2) for this child only. With -1 in place of the number it would also
+    /// reap children that other code in this process has started, and waits for.
     fn waitpid(&mut self, flags: WaitPidFlag) -> io::Result<Option<ExitStatus>> {
         while self.exit_status.is_none() {
             let mut status = 0;
-            // SAFETY: it writes one number, to `status`. nix's waitpid does not know
-            // real-time signals: it would reap the child and then return EINVAL.
+            // SAFETY: it writes one number, to `status`. nix's waitpid would reap a
+            // child that a real-time signal killed, and then return EINVAL.
             let pid = unsafe {
                 libc::waitpid(self.pid.as_raw(), &raw mut status, flags.bits())
             };
@@ -165,20 +182,12 @@ impl Child {
         }
         Ok(self.exit_status)
     }
+    // ANCHOR_END: waitpid
 }
 
-/// What a child does between fork and exec.
-fn before_exec(parent: Pid, channel: RawFd) -> io::Result<()> {
-    die_with_parent(parent)?;
-    close_all_on_exec();
-    // SAFETY: the channel's end is open: this is a copy of the parent, which holds it.
-    let channel = unsafe { BorrowedFd::borrow_raw(channel) };
-    fcntl(channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
-    Ok(())
-}
-
-/// Asks the kernel to kill this process when its parent exits or is killed. The request
-/// survives exec, so it holds for programs that do not know of it. Linux only.
+// ANCHOR: die_with_parent
+/// Asks the kernel to kill this process when its parent exits or is killed (Linux).
+/// The request survives exec, so it holds for programs that do not know of it.
 fn die_with_parent(parent: Pid) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -188,17 +197,11 @@ fn die_with_parent(parent: Pid) -> io::Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: die_with_parent
 
-/// Marks every descriptor above the standard streams close-on-exec. std marks what it
-/// opens; but this process may have inherited descriptors that it does not know of.
-/// Needs Linux 5.11. Does nothing elsewhere.
-fn close_all_on_exec() {
-    #[cfg(target_os = "linux")]
-    close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-}
-
-/// Closes every descriptor above the standard streams but `keep`, in a forked child.
-/// Needs Linux 5.9. Elsewhere it closes them one by one.
+// ANCHOR: close_all_but
+/// Closes every descriptor above the standard streams but `keep`, in a forked
+/// child. Needs Linux 5.9. Elsewhere it closes them one by one.
 fn close_all_but(keep: RawFd) {
     #[cfg(target_os = "linux")]
     {
@@ -214,12 +217,37 @@ fn close_all_but(keep: RawFd) {
         }
     }
 }
+// ANCHOR_END: close_all_but
 
-/// close_range(2): all descriptors from `first` to `last`. It fails only on a kernel that
-/// does not have it, or if `first` is above `last`; then it does nothing.
+// ANCHOR: before_exec
+/// What a child does between fork and exec.
+fn before_exec(parent: Pid, channel: RawFd) -> io::Result<()> {
+    die_with_parent(parent)?;
+    close_all_on_exec();
+    // SAFETY: it is open, because the parent held it at the time of fork.
+    let channel = unsafe { BorrowedFd::borrow_raw(channel) };
+    fcntl(channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
+}
+// ANCHOR_END: before_exec
+
+// ANCHOR: close_all_on_exec
+/// Marks every descriptor above the standard streams close-on-exec. std marks what
+/// it opens; but this process may have inherited descriptors that it does not know
+/// of. Needs Linux 5.11. Does nothing elsewhere.
+fn close_all_on_exec() {
+    #[cfg(target_os = "linux")]
+    close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+}
+// ANCHOR_END: close_all_on_exec
+
+// ANCHOR: close_range
+/// close_range(2): closes or marks all descriptors from `first` to `last`. Does
+/// nothing on an older kernel, or if `first` is above `last`.
 #[cfg(target_os = "linux")]
 fn close_range(first: libc::c_uint, last: libc::c_uint, flags: libc::c_uint) {
-    // SAFETY: called only in a new child: `close_all_on_exec` closes nothing before exec,
-    // and nothing uses what `close_all_but` closes.
+    // SAFETY: called only in a new child: `close_all_on_exec` closes nothing before
+    // exec, and nothing uses what `close_all_but` closes.
     unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
 }
+// ANCHOR_END: close_range

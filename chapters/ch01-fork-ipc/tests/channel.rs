@@ -186,7 +186,8 @@ fn nesting_without_end_is_an_error_not_a_stack_overflow() {
     }
 }
 
-/// Node's `StringDecoder` does the same. The line is a message; before, it was refused.
+/// Node's `StringDecoder` does the same. The line is a message; before, it was
+/// refused.
 #[test]
 fn a_byte_that_is_not_utf_8_is_replaced_as_in_node() {
     let lines: [(&[u8], &str); 5] = [

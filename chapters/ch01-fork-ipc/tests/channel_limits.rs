@@ -165,8 +165,8 @@ fn more_than_sixteen_mebibytes_are_not_queued_for_a_peer_that_does_not_read() {
     assert!(channel.stream().got.ends_with(b"x\"\n1\n"));
 }
 
-/// The limit counts bytes. The queue has no cost for each message, so that short messages
-/// need no smaller limit.
+/// The limit counts bytes. The queue has no cost for each message, so that short
+/// messages need no smaller limit.
 #[test]
 fn ten_thousand_short_messages_are_queued_for_a_peer_that_does_not_read() {
     let mut channel = narrow(0);

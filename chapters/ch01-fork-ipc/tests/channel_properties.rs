@@ -1,5 +1,5 @@
-//! Properties: whatever the bytes are and however they are cut, the channel returns what a
-//! much simpler program would read from all bytes at once.
+//! Properties: whatever the bytes are and however they are cut, the channel returns
+//! what a much simpler program would read from all bytes at once.
 
 mod common;
 
@@ -39,7 +39,8 @@ fn all(script: Script) -> Vec<Got> {
     }
 }
 
-/// Bytes: now noise, now something that might be JSON, now JSON; and newlines anywhere.
+/// Bytes: now noise, now something that might be JSON, now JSON; and newlines
+/// anywhere.
 fn some_bytes(u: &mut Unstructured) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while !u.is_empty() && bytes.len() < 4096 {
@@ -59,7 +60,8 @@ fn some_bytes(u: &mut Unstructured) -> Result<Vec<u8>> {
 fn cut(u: &mut Unstructured, mut bytes: &[u8]) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     while !bytes.is_empty() {
-        // When no random bytes are left, each choice is the first: that must make progress.
+        // When no random bytes are left, each choice is the first: that must make
+        // progress.
         match u.int_in_range(0..=6)? {
             5 => steps.push(Step::Fails(ErrorKind::WouldBlock)),
             6 => steps.push(Step::Fails(ErrorKind::Interrupted)),

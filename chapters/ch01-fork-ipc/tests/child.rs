@@ -147,8 +147,8 @@ fn a_program_that_cannot_be_started_is_an_error_of_spawn() {
     });
 }
 
-/// Real-time signals have only numbers, and nix's waitpid does not know them. Node reports
-/// `exit(0, null)` for these.
+/// Real-time signals have only numbers, and nix's waitpid does not know them. Node
+/// reports `exit(0, null)` for these.
 #[test]
 fn a_real_time_signal_kills_it() {
     let (mut child, _stream) = spawn("bash", &["-c", "kill -35 $$"]);

@@ -96,8 +96,8 @@ fn a_mebibyte_goes_to_a_node_child_and_back() {
     node.assert_echoes(&json!("after"));
 }
 
-/// A thread for each direction: two processes that only write block for ever, as soon as
-/// both sockets are full.
+/// A thread for each direction: two processes that only write block for ever, as
+/// soon as both sockets are full.
 #[test]
 fn a_node_child_and_its_parent_send_at_once() {
     let Some(mut node) = NodeChild::start(FLOOD, &["2000", "2048"]) else { return };
@@ -148,7 +148,8 @@ fn the_program_drives_a_node_child() {
     );
 }
 
-/// A Node parent that sends `what` to the Rust worker, and judges what it sends back.
+/// A Node parent that sends `what` to the Rust worker, and judges what it sends
+/// back.
 fn as_child_of_node(what: &str) {
     let Some(node) = node() else { return };
     let script = node_program(PARENT);
@@ -189,8 +190,8 @@ fn a_node_parent_and_its_worker_send_at_once() {
     as_child_of_node("flood");
 }
 
-/// `stdio: ['ipc', …]`: the channel is a standard stream. What the worker prints must not
-/// go into the channel, and its complaints must not.
+/// `stdio: ['ipc', …]`: the channel is a standard stream. What the worker prints
+/// must not go into the channel, and its complaints must not.
 #[test]
 fn a_node_parent_may_put_the_channel_on_a_standard_stream() {
     for number in ["0", "1", "2"] {

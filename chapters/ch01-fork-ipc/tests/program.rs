@@ -122,8 +122,8 @@ fn a_signal_that_killed_a_child_is_named() {
     );
 }
 
-/// After 5 s without an answer the parent says so. It must not wait for the child to exit
-/// then, which may take a thousand seconds.
+/// After 5 s without an answer the parent says so. It must not wait for the child
+/// to exit then, which may take a thousand seconds.
 #[test]
 fn a_child_that_never_answers_is_killed() {
     let running = program().args(["--exec", "sleep", "1000"]).start();
@@ -175,7 +175,8 @@ fn help_is_a_result_and_no_error() {
     }
 }
 
-/// `sleep` does not read its channel: the kernel has to kill it (`PR_SET_PDEATHSIG`).
+/// `sleep` does not read its channel: the kernel has to kill it
+/// (`PR_SET_PDEATHSIG`).
 #[test]
 fn children_do_not_outlive_a_parent_that_is_killed() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
@@ -201,8 +202,8 @@ fn it_does_not_panic_when_the_reader_of_its_output_exits() {
     assert!(!output.stderr.contains("panicked"), "{output:?}");
 }
 
-/// `cannot do X: why`, however few descriptors there are. Below 5 even the dynamic loader of
-/// a program fails; then that complains.
+/// `cannot do X: why`, however few descriptors there are. Below 5 even the dynamic
+/// loader of a program fails; then that complains.
 #[test]
 fn without_descriptors_it_says_what_it_cannot_do() {
     let this = env!("CARGO_BIN_EXE_ch01-fork-ipc");

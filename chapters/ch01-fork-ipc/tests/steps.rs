@@ -1,4 +1,5 @@
-//! The steps (`examples/`): each does what the book says of it, and leaves nothing behind.
+//! The steps (`examples/`): each does what the book says of it, and leaves nothing
+//! behind.
 
 mod common;
 
@@ -31,9 +32,10 @@ fn lines(output: &Output) -> Vec<&str> {
 fn fork_copies_the_count_and_gives_back_an_exit_code() {
     let output = step("fork").output();
     let lines = lines(&output);
-    assert!(lines[0].starts_with("child ") && lines[0].ends_with("count is 2"));
-    assert!(lines[1].starts_with("parent ") && lines[1].ends_with(", 7)"));
-    assert!(lines[2].starts_with("parent ") && lines[2].ends_with("count is 1"));
+    assert!(lines[0].starts_with("parent ") && lines[0].ends_with("count is 1"));
+    assert!(lines[1].starts_with("child ") && lines[1].ends_with("count is 2"));
+    assert!(lines[2].starts_with("parent ") && lines[2].ends_with(", 7)"));
+    assert!(lines[3].starts_with("parent ") && lines[3].ends_with("count is 1"));
 }
 
 #[test]
@@ -61,6 +63,19 @@ fn exec_delivers_two_messages_to_its_own_program_and_to_node() {
         2,
         "{output:?}"
     );
+}
+
+/// What the book shows failing, and the library repairs.
+#[test]
+fn exec_does_not_tell_the_parent_why_it_failed() {
+    let output = step("exec").arg("/no/such/program").output();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let lines: Vec<&str> = output.stderr.lines().collect();
+    assert!(
+        lines[0].contains("No such file or directory"),
+        "the child: {output:?}"
+    );
+    assert!(!lines[1].contains("No such file"), "the parent: {output:?}");
 }
 
 #[test]

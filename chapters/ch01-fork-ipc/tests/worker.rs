@@ -99,15 +99,16 @@ fn a_line_without_end_does_not_fill_the_memory() {
     );
 }
 
-/// 16 MiB of `{"":0},…` were 1.0 GiB of values, and 16 MiB of `[0],…` 1.4 GiB. Now the line
-/// is refused, and the largest that is allowed stays below 256 MiB: 128 MiB of values, the
-/// line, and what it takes to send it back.
+/// 16 MiB of `{"":0},…` were 1.0 GiB of values, and 16 MiB of `[0],…` 1.4 GiB. Now
+/// the line is refused, and the largest that is allowed stays below 256 MiB: 128
+/// MiB of values, the line, and what it takes to send it back.
 #[test]
 fn short_values_do_not_fill_the_memory() {
     let array = |value: &str, count: usize| {
         format!("[{}{value}]\n", format!("{value},").repeat(count - 1))
     };
-    // An array of one value takes the most memory for its text, an object the most of all.
+    // An array of one value takes the most memory for its text, an object the most
+    // of all.
     let nested = format!("{}0{}", r#"{"":"#.repeat(100), "}".repeat(100));
     for value in ["[0]", &nested] {
         let (worker, mut channel) = worker();
@@ -241,9 +242,9 @@ fn a_complaint_does_not_go_into_a_channel_on_a_standard_stream() {
     }
 }
 
-/// Not a test, but the child that the next test starts. No other test runs in its process,
-/// and with one test at a time it runs on the first thread: no other thread reads the
-/// environment.
+/// Not a test, but the child that the next test starts. No other test runs in its
+/// process, and with one test at a time it runs on the first thread: no other
+/// thread reads the environment.
 #[test]
 #[ignore = "the test below runs it"]
 fn a_child_with_a_child_of_its_own() {
