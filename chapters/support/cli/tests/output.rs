@@ -1,12 +1,15 @@
 //! What is printed arrives, or the program says that it did not.
 
 use std::{
-    fs::OpenOptions,
-    io::{Read as _, Write as _, pipe},
+    fs::{File, OpenOptions},
+    io::{Read as _, Write as _},
     process::{Command, Stdio},
 };
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    unistd::pipe2,
+};
 use testkit::Program;
 
 /// `programs/print.rs`.
@@ -24,9 +27,15 @@ fn run(kind: &str, count: &str, stdout: impl Into<Stdio>) -> (Option<i32>, Strin
     (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
 }
 
+/// The reading and the writing end, close-on-exec.
+fn pipe() -> (File, File) {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+    (reader.into(), writer.into())
+}
+
 #[test]
 fn say_waits_for_room_in_a_non_blocking_pipe() {
-    let (mut reader, writer) = pipe().expect("a pipe");
+    let (mut reader, writer) = pipe();
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("our own pipe");
     // It holds 40 lines, of 20,000.
     fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).expect("our own pipe");
@@ -53,14 +62,14 @@ fn a_full_disk_is_reported_once() {
 
 #[test]
 fn a_reader_that_has_exited_is_no_failure() {
-    let (reader, writer) = pipe().expect("a pipe");
+    let (reader, writer) = pipe();
     drop(reader);
     assert_eq!(run("say", "3", writer), (Some(0), String::new()));
 }
 
 #[test]
 fn a_log_that_is_not_read_leaves_lines_out_and_counts_them() {
-    let (mut reader, writer) = pipe().expect("a pipe");
+    let (mut reader, writer) = pipe();
     let mut child = Command::new(PRINT)
         .args(["log", "20000"])
         .stdin(Stdio::piped())
