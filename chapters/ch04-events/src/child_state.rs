@@ -66,10 +66,7 @@ impl ChildState {
             stage: Stage::Running,
         };
         match state.spawn(command) {
-            Ok(()) => {
-                state.connected = true;
-                events.push(Event::Spawn(id));
-            }
+            Ok(()) => events.push(Event::Spawn(id)),
             Err(error) => {
                 state.stage = Stage::Exited(Err(errno(&error)));
                 let error = ChildError::Start(program, error);
@@ -83,19 +80,26 @@ impl ChildState {
         let (mut child, stream) = Child::spawn(command)?;
         let stdout = child.stdout.take().map(OwnedFd::from);
         let stderr = child.stderr.take().map(OwnedFd::from);
-        self.child = Some(child);
-        self.channel = Some(HandleChannel::new(stream)?);
         for end in stdout.into_iter().chain(stderr) {
             // The child's end is another open file description, and still blocks.
             fcntl(&end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             self.output.push(File::from(end));
         }
+        self.channel = Some(HandleChannel::new(stream)?);
+        self.child = Some(child);
+        self.connected = true;
         Ok(())
     }
 
     /// The process id; `None` if the child could not be started.
     pub fn pid(&self) -> Option<Pid> {
         self.child.as_ref().map(Child::pid)
+    }
+
+    /// Whether this is the child with this process id, and it was not waited for.
+    pub fn is_running_as(&self, pid: i32) -> bool {
+        let is_running = matches!(self.stage, Stage::Running);
+        is_running && self.pid().is_some_and(|own| own.as_raw() == pid)
     }
 
     /// Whether the child was waited for, and `Exit` was not reported yet.
@@ -198,8 +202,8 @@ impl ChildState {
         self.stage = Stage::Reaped(outcome, LAST_RECEIVES);
     }
 
-    /// Reports `Exit` and `Close` when it is time to. `unread`: poll(2) found something in
-    /// the channel, and it was asked after the last call of this.
+    /// Reports `Exit` and `Close` when it is time to: for a child that was waited for, when
+    /// nothing is `unread` in its channel. This is what poll(2) said *after* waitpid(2).
     pub fn finish(&mut self, unread: bool, events: &mut Vec<Event>) {
         match self.stage {
             Stage::Reaped(outcome, calls) if unread && calls > 0 => {

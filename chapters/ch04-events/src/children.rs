@@ -219,11 +219,9 @@ impl Children {
                 libc::waitid(libc::P_ALL, 0, &raw mut info, flags);
                 info.si_pid()
             };
-            // WNOWAIT only looked. `ChildState` waits for our own children.
-            let ours = |child: &ChildState| {
-                child.pid().is_some_and(|it| it.as_raw() == pid)
-            };
-            if pid == 0 || self.children.values().any(ours) {
+            // WNOWAIT only looked. Our own children are waited for one by one.
+            let mut children = self.children.values();
+            if pid == 0 || children.any(|child| child.is_running_as(pid)) {
                 return;
             }
             // SAFETY: without a place for the status it writes nothing.

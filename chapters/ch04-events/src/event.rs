@@ -93,9 +93,9 @@ impl ChildError {
     }
 }
 
-/// The system's number for an error.
+/// The system's number for an error. std itself refuses a command with a zero byte in it.
 pub(crate) fn errno(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+    error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }
 
 impl fmt::Display for ChildError {

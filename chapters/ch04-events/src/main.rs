@@ -1,4 +1,4 @@
-//! What a parent hears of its children: a guided tour, and `watch` for any program.
+//! What a parent hears of its children: a tour, and `watch` for any program.
 
 mod signal_table;
 mod tour;
@@ -10,24 +10,24 @@ use std::process::ExitCode;
 use cli::Options;
 
 const USAGE: &str = "\
-Starts children that end in all the ways there are, and prints each event as it comes.
+Starts a child for each way in which a child can exit, and prints every event.
 
 Usage: ch04-events [--exec PROGRAM ARG...]
        ch04-events watch [--kill SIGNAL] [--after MS] [--disconnect] -- PROGRAM ARG...
        ch04-events signals
        ch04-events worker [NAME]
 
-  --exec PROGRAM ARG...   run PROGRAM as the children; what to do is its last argument
+  --exec PROGRAM ARG...   run PROGRAM as the children; its last argument says what to do
   --help                  show this
 
   watch                   run PROGRAM with a channel; print one JSON object for each event
     --kill SIGNAL           send SIGNAL to the child (SIGTERM, TERM or 15)
     --disconnect            close the channel to the child
-    --after MS              do so MS milliseconds after its start; where not given, when its
-                            first message comes
+    --after MS              do so MS milliseconds after the child's start; by default,
+                            when its first message arrives
   signals                 print the signals, and what each does by default
-  worker                  a child: answers each message with the same message, unless NAME is
-                          one of the tour's (needs a channel)
+  worker                  a child: sends every message back, or does what the tour's child
+                          NAME does (needs a channel)
 ";
 
 fn main() -> ExitCode {

@@ -1,62 +1,9 @@
-//! The table behind `kill -l`, and signals by name.
+//! `ch04-events signals`: every signal with its default action. And signals by name.
 
 use std::process::ExitCode;
 
 use cli::{Arguments, say, unexpected, wrong};
 use nix::{libc, sys::signal::Signal};
-
-/// What a process does with a signal that it does not handle (signal(7)).
-fn default_action(signal: Signal) -> &'static str {
-    use Signal::*;
-    match signal {
-        SIGCHLD | SIGURG | SIGWINCH => "ignored",
-        SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU => "stops it",
-        SIGCONT => "goes on",
-        SIGQUIT | SIGILL | SIGTRAP | SIGABRT | SIGBUS | SIGFPE | SIGSEGV
-        | SIGXCPU | SIGXFSZ | SIGSYS => "ends it, with a core dump",
-        _ => "ends it",
-    }
-}
-
-/// What it stands for.
-fn meaning(signal: Signal) -> &'static str {
-    use Signal::*;
-    match signal {
-        SIGHUP => "the terminal has closed",
-        SIGINT => "Ctrl-C",
-        SIGQUIT => "Ctrl-\\",
-        SIGILL => "an instruction that does not exist",
-        SIGTRAP => "a breakpoint",
-        SIGABRT => "abort(3)",
-        SIGBUS => "a bad memory access, such as beyond the end of a mapped file",
-        SIGFPE => "arithmetic: a division by zero",
-        SIGKILL => "ends it, and cannot be handled, ignored or blocked",
-        SIGUSR1 | SIGUSR2 => "the program's own",
-        SIGSEGV => "an invalid memory address",
-        SIGPIPE => "a write to a pipe or socket that nobody reads",
-        SIGALRM => "alarm(2)",
-        SIGTERM => "please end: what kill(1) and child.kill() send",
-        SIGCHLD => "a child has ended, or was stopped",
-        SIGCONT => "goes on after a stop",
-        SIGSTOP => "stops it, and cannot be handled, ignored or blocked",
-        SIGTSTP => "Ctrl-Z",
-        SIGTTIN => "a background process reads from the terminal",
-        SIGTTOU => "a background process writes to the terminal",
-        SIGURG => "out-of-band data on a socket",
-        SIGXCPU => "more processor time than allowed",
-        SIGXFSZ => "a larger file than allowed",
-        SIGVTALRM | SIGPROF => "setitimer(2)",
-        SIGWINCH => "the terminal has changed size",
-        SIGIO => "a descriptor can be read or written",
-        SIGSYS => "a system call that does not exist",
-        // These are not everywhere.
-        _ => match signal.as_str() {
-            "SIGPWR" => "the power fails",
-            "SIGSTKFLT" => "nobody sends it any more",
-            _ => "",
-        },
-    }
-}
 
 /// Prints the table.
 pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -64,36 +11,24 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Err(unexpected(&word));
     }
     for signal in Signal::iterator() {
-        let (number, name) = (signal as i32, signal.as_str());
-        let line = format!(
-            "{number:2}  {name:11}  {:25}  {}",
+        print(
+            signal as i32,
+            signal.as_str(),
             default_action(signal),
-            meaning(signal)
+            meaning(signal),
         );
-        say(line.trim_end());
     }
     #[cfg(target_os = "linux")]
     for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
-        say(format_args!(
-            "{number:2}  {:11}  {:25}  the program's own, and queued",
-            real_time(number),
-            "ends it"
-        ));
+        let name = real_time_name(number);
+        print(number, &name, TERMINATES, "for the program to define; queued");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The real-time signals have no names of their own, only places in a row, counted from its nearer
-/// end.
-#[cfg(target_os = "linux")]
-fn real_time(number: i32) -> String {
-    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
-    match (number - first, last - number) {
-        (0, _) => "SIGRTMIN".to_owned(),
-        (_, 0) => "SIGRTMAX".to_owned(),
-        (up, down) if up <= down => format!("SIGRTMIN+{up}"),
-        (_, down) => format!("SIGRTMAX-{down}"),
-    }
+fn print(number: i32, name: &str, action: &str, meaning: &str) {
+    let line = format!("{number:2}  {name:11}  {action:21}  {meaning}");
+    say(line.trim_end());
 }
 
 /// A signal by any of its names: `SIGTERM`, `TERM`, `15`.
@@ -104,4 +39,72 @@ pub fn parse(name: &str) -> anyhow::Result<Signal> {
     let by_number = || Signal::try_from(name.parse::<i32>().ok()?).ok();
     let signal = with_prefix.parse().ok().or_else(by_number);
     signal.ok_or_else(|| wrong(format_args!("there is no signal '{name}'")))
+}
+
+/// Real-time signals have no names of their own. They are counted from the nearer end of
+/// their range, as `kill -l` does.
+#[cfg(target_os = "linux")]
+fn real_time_name(number: i32) -> String {
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    match (number - first, last - number) {
+        (0, _) => "SIGRTMIN".to_owned(),
+        (_, 0) => "SIGRTMAX".to_owned(),
+        (up, down) if up <= down => format!("SIGRTMIN+{up}"),
+        (_, down) => format!("SIGRTMAX-{down}"),
+    }
+}
+
+const TERMINATES: &str = "terminates";
+
+/// What a signal does to a process that has not chosen otherwise (signal(7)).
+fn default_action(signal: Signal) -> &'static str {
+    use Signal::*;
+    match signal {
+        SIGCHLD | SIGURG | SIGWINCH => "ignored",
+        SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU => "stops",
+        SIGCONT => "continues",
+        SIGQUIT | SIGILL | SIGTRAP | SIGABRT | SIGBUS | SIGFPE | SIGSEGV
+        | SIGXCPU | SIGXFSZ | SIGSYS => "terminates, core dump",
+        _ => TERMINATES,
+    }
+}
+
+/// When the kernel or a program sends it.
+fn meaning(signal: Signal) -> &'static str {
+    use Signal::*;
+    match signal {
+        SIGHUP => "the terminal was closed",
+        SIGINT => "Ctrl-C",
+        SIGQUIT => "Ctrl-\\",
+        SIGILL => "an invalid instruction",
+        SIGTRAP => "a breakpoint",
+        SIGABRT => "abort(3)",
+        SIGBUS => "a bad memory access, such as behind the end of a mapped file",
+        SIGFPE => "an arithmetic error, such as a division by zero",
+        SIGKILL => "cannot be handled, ignored or blocked",
+        SIGUSR1 | SIGUSR2 => "for the program to define",
+        SIGSEGV => "an invalid memory address",
+        SIGPIPE => "a write to a pipe or socket whose other end is closed",
+        SIGALRM => "alarm(2)",
+        SIGTERM => "a request to exit: what kill(1) and child.kill() send",
+        SIGCHLD => "a child exited or stopped",
+        SIGCONT => "continues a stopped process",
+        SIGSTOP => "cannot be handled, ignored or blocked",
+        SIGTSTP => "Ctrl-Z",
+        SIGTTIN => "a background process reads from the terminal",
+        SIGTTOU => "a background process writes to the terminal",
+        SIGURG => "out-of-band data on a socket",
+        SIGXCPU => "more processor time than allowed",
+        SIGXFSZ => "a larger file than allowed",
+        SIGVTALRM | SIGPROF => "setitimer(2)",
+        SIGWINCH => "the terminal changed its size",
+        SIGIO => "a descriptor is ready",
+        SIGSYS => "a system call that does not exist",
+        // Not every system has these.
+        _ => match signal.as_str() {
+            "SIGPWR" => "a power failure",
+            "SIGSTKFLT" => "not used",
+            _ => "",
+        },
+    }
 }

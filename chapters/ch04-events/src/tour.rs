@@ -1,7 +1,8 @@
-//! The guided tour: every way in which a child can end, and what its parent hears.
+//! The tour: a child for each way to exit, and the events that its parent gets.
 
 use std::process::{Command, ExitCode};
 
+use anyhow::Context as _;
 use ch04_events::{Children, Event, Id};
 use cli::{Options, complain, say};
 use nix::sys::signal::{Signal, raise};
@@ -9,16 +10,15 @@ use serde_json::Value;
 
 use crate::watch::event_json;
 
-/// A stop on the tour: a title, the child that is started, and what is done to it when it says that
-/// it is ready.
+/// A stop on the tour: its title, the name of the child that it starts, and what the parent
+/// does when the child says that it is ready.
 type Stop = (&'static str, &'static str, fn(&mut Children, Id));
 
-// ANCHOR: stops
 const STOPS: [Stop; 9] = [
-    ("A child says something and ends", "says-hi", |_, _| {}),
-    ("A child ends with a code", "exits-7", |_, _| {}),
-    ("A child is killed, with the signal that kill(1) sends", "waits", kill),
-    ("A child traps that signal, and exits with 1", "traps-sigterm", kill),
+    ("A child sends a message and exits", "says-hi", |_, _| {}),
+    ("A child exits with a code", "exits-7", |_, _| {}),
+    ("A child is killed, with the signal that kill(1) sends", "waits", terminate),
+    ("A child traps that signal, and exits with 1", "traps-sigterm", terminate),
     ("A child sends the signal to itself", "signals-itself", |_, _| {}),
     ("A child cannot be started", "", |_, _| {}),
     ("A child closes the channel", "disconnects", |_, _| {}),
@@ -26,41 +26,39 @@ const STOPS: [Stop; 9] = [
     (
         "The parent closes the channel, and sends all the same",
         "waits",
-        |children, child| {
-            children.disconnect(child);
-            children.send(child, &Value::from("are you there?"));
-        },
+        send_too_late,
     ),
 ];
-// ANCHOR_END: stops
 
-fn kill(children: &mut Children, child: Id) {
+fn terminate(children: &mut Children, child: Id) {
     children.kill(child, Signal::SIGTERM);
 }
 
-// ANCHOR: run
-/// Goes from stop to stop. A signal to this process is an event like the others, and ends it.
+fn send_too_late(children: &mut Children, child: Id) {
+    children.disconnect(child);
+    children.send(child, &Value::from("are you there?"));
+}
+
+/// Visits every stop. A signal to this process is an event too, and stops the tour.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let mut children =
-        Children::new(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1])?;
+    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1];
+    let mut children = Children::new(&signals).context("cannot handle signals")?;
     for (number, (title, child, when_ready)) in STOPS.iter().enumerate() {
         say(format_args!("{}. {title}", number + 1));
-        let command = command(options, child)?;
-        let child = children.spawn(command);
-        if let Some(code) = follow(&mut children, child, when_ready)? {
+        let child = children.spawn(command(options, child)?);
+        if let Some(code) = follow(&mut children, child, *when_ready)? {
             return Ok(code);
         }
     }
-    say(format_args!("{}. The parent itself gets a signal", STOPS.len() + 1));
+    say(format_args!("{}. The parent itself receives a signal", STOPS.len() + 1));
     raise(Signal::SIGUSR1)?;
     for event in children.wait(None)? {
         if let Event::Signal(signal) = event {
-            say(format_args!("   signal {signal}"));
+            say(format_args!("   signal      {signal}"));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
-// ANCHOR_END: run
 
 fn command(options: &Options, child: &str) -> anyhow::Result<Command> {
     if child.is_empty() {
@@ -71,17 +69,17 @@ fn command(options: &Options, child: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-// ANCHOR: follow
-/// Prints the events of `child` until there will be no more. A code, if this process is to end.
+/// Prints the events of `child`, up to its last one. Returns an exit code if a signal stops
+/// the tour.
 fn follow(
     children: &mut Children,
     child: Id,
-    when_ready: &fn(&mut Children, Id),
+    when_ready: fn(&mut Children, Id),
 ) -> anyhow::Result<Option<ExitCode>> {
     loop {
         for event in children.wait(None)? {
             if let Some(event) = event_json(&event, children) {
-                say(format_args!("   {}", sentence(&event)));
+                say(format_args!("   {}", as_text(&event)));
             }
             match event {
                 Event::Message(_, message, _) if message == "ready" => {
@@ -89,10 +87,9 @@ fn follow(
                 }
                 Event::Close(..) => return Ok(None),
                 Event::Signal(signal) => {
-                    complain(format_args!(
-                        "got {signal}, and so the tour ends here"
-                    ));
+                    complain(format_args!("got {signal}: the tour stops here"));
                     children.kill(child, Signal::SIGKILL);
+                    // What a shell shows for a process that was killed by a signal.
                     return Ok(Some(ExitCode::from(128 + signal as u8)));
                 }
                 _ => {}
@@ -100,13 +97,12 @@ fn follow(
         }
     }
 }
-// ANCHOR_END: follow
 
-/// `exit        code 7, signal null`
-fn sentence(event: &Value) -> String {
+/// An event in columns: `exit        code 7, signal null`.
+fn as_text(event: &Value) -> String {
     let name = event["event"].as_str().unwrap_or_default();
-    let fields =
-        event.as_object().into_iter().flatten().filter(|(key, _)| *key != "event");
+    let fields = event.as_object().into_iter().flatten();
+    let fields = fields.filter(|(key, _)| *key != "event");
     let fields: Vec<String> =
         fields.map(|(key, value)| format!("{key} {value}")).collect();
     format!("{name:11} {}", fields.join(", ")).trim_end().to_owned()

@@ -1,23 +1,24 @@
-//! Runs any program as a child with a channel, and prints what happens as JSON.
+//! Runs any program as a child with a channel, and prints its events as JSON.
 
 use std::{
-    io::{self, Write},
+    io, mem,
     process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use ch01_fork_ipc::ExitStatus;
 use ch04_events::{Children, Event, Id, Outcome};
-use cli::{Arguments, say, unexpected, wrong};
+use cli::{Arguments, say, unexpected, write_all, wrong};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::signal_table;
 
-/// How long a watched program may take to end, once this one was asked to.
+/// How long the child may take to exit after a signal to this program.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What to do to the child, and when.
+/// What to do to the child, and when: so long after its start, or at its first message.
 #[derive(Default)]
 struct Plan {
     kill: Option<Signal>,
@@ -25,18 +26,18 @@ struct Plan {
     after: Option<Duration>,
 }
 
-/// Watches a program until it has ended.
+/// Watches the program that the command line names until its last event.
 pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut plan = Plan::default();
     let program = loop {
         match arguments.word()?.as_deref() {
             Some("--kill") => {
-                plan.kill = Some(signal_table::parse(&arguments.value()?)?)
+                plan.kill = Some(signal_table::parse(&arguments.value()?)?);
             }
             Some("--disconnect") => plan.disconnect = true,
             Some("--after") => {
-                let milliseconds =
-                    arguments.number("--after", 0, u64::from(u32::MAX))?;
+                let most = u64::from(u32::MAX);
+                let milliseconds = arguments.number("--after", 0, most)?;
                 plan.after = Some(Duration::from_millis(milliseconds));
             }
             Some(flag) if flag.starts_with('-') => return Err(unexpected(flag)),
@@ -45,16 +46,15 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     };
     let mut command = Command::new(program);
-    // What the child prints must not come between the events.
-    command
-        .args(arguments.remaining())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(arguments.remaining());
+    // Standard output is for the events.
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     watch(command, plan)
 }
 
 fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
-    let mut children = Children::new(&[Signal::SIGINT, Signal::SIGTERM])?;
+    let signals = [Signal::SIGINT, Signal::SIGTERM];
+    let mut children = Children::new(&signals).context("cannot handle signals")?;
     let child = children.spawn(command);
     let mut act_at = plan.after.map(|after| Instant::now() + after);
     let mut kill_at = None;
@@ -65,11 +65,11 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
             }
             match event {
                 Event::Message(..) if plan.after.is_none() => {
-                    plan.carry_out(&mut children, child)
+                    plan.carry_out(&mut children, child);
                 }
-                Event::Output(_, bytes) => drop(io::stderr().write_all(&bytes)),
+                Event::Output(_, bytes) => drop(write_all(io::stderr(), &bytes)),
                 Event::Close(..) => return Ok(ExitCode::SUCCESS),
-                // Asked to end: the child first. Asked again: at once.
+                // The first signal is passed on to the child. The second one kills it.
                 Event::Signal(signal) if kill_at.is_none() => {
                     children.kill(child, signal);
                     kill_at = Some(Instant::now() + GRACE);
@@ -90,9 +90,9 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
 }
 
 impl Plan {
-    /// Does what was asked for, once.
+    /// Does what was planned, once.
     fn carry_out(&mut self, children: &mut Children, child: Id) {
-        if std::mem::take(&mut self.disconnect) {
+        if mem::take(&mut self.disconnect) {
             children.disconnect(child);
         }
         if let Some(signal) = self.kill.take() {
@@ -101,11 +101,12 @@ impl Plan {
     }
 }
 
-/// An event as Node's listeners get it.
+/// An event with what a listener in Node gets. `None`: Node has no such event.
 pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
     Some(match event {
         Event::Spawn(id) => {
-            json!({"event": "spawn", "pid": children.pid(*id).map(|pid| pid.as_raw())})
+            let pid = children.pid(*id).map(|pid| pid.as_raw());
+            json!({"event": "spawn", "pid": pid})
         }
         Event::Message(_, message, _) => {
             json!({"event": "message", "message": message})
@@ -114,18 +115,18 @@ pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
         Event::Exit(_, status) => outcome_json("exit", Ok(*status)),
         Event::Close(_, outcome) => outcome_json("close", *outcome),
         Event::Error(_, error) => {
-            json!({"event": "error", "code": error.code(), "message": error.to_string()})
+            let message = error.to_string();
+            json!({"event": "error", "code": error.code(), "message": message})
         }
         Event::Acked(_)
         | Event::Returned(..)
         | Event::Output(..)
-        | Event::Signal(_) => {
-            return None;
-        }
+        | Event::Signal(_) => return None,
     })
 }
 
-/// A code or a signal, never both. A child that was never started has the error's number, negative.
+/// A code or a signal, never both. The code of a child that could not be started is the
+/// number of the error, negative.
 fn outcome_json(event: &str, outcome: Outcome) -> Value {
     let code = match outcome {
         Ok(ExitStatus::Exited(code)) => Some(code),

@@ -1,86 +1,23 @@
-//! Many children, one place to wait. A process has one such place, so these tests take turns.
+//! Many children, and one place to wait for them.
 
 mod common;
 
 use std::{
     collections::BTreeMap,
     process::{Command, Stdio, id},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use ch01_fork_ipc::ExitStatus;
 use ch03_handles::Handle;
-use ch04_events::{ChildError, Children, Event, Id};
-use common::{LONG, bash};
+use ch04_events::{ChildError, Event, Id};
+use common::events::{children, closed, life, shell, told, wait, words};
 use nix::{
     errno::Errno,
     sys::signal::{Signal, raise},
 };
 use serde_json::{Value, json};
 use testkit::zombies_of;
-
-/// The children of nobody else, for as long as the guard is held.
-fn children() -> (MutexGuard<'static, ()>, Children) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    (turn, Children::new(&[Signal::SIGUSR1]).expect("the only one"))
-}
-
-fn shell(script: &str) -> Command {
-    let [program, arguments @ ..] = bash(script);
-    let mut command = Command::new(program);
-    command.args(arguments);
-    command
-}
-
-/// An event in a word or two, and whose it is.
-fn told(event: &Event) -> (Option<Id>, String) {
-    match event {
-        Event::Spawn(id) => (Some(*id), "spawn".to_owned()),
-        Event::Message(id, message, _) => (Some(*id), format!("message {message}")),
-        Event::Acked(id) => (Some(*id), "acked".to_owned()),
-        Event::Returned(id, ..) => (Some(*id), "returned".to_owned()),
-        Event::Output(id, _) => (Some(*id), "output".to_owned()),
-        Event::Disconnect(id) => (Some(*id), "disconnect".to_owned()),
-        Event::Exit(id, ended) => (Some(*id), format!("exit {ended:?}")),
-        Event::Close(id, outcome) => (Some(*id), format!("close {outcome:?}")),
-        Event::Error(id, error) => (Some(*id), format!("error {}", error.code())),
-        Event::Signal(signal) => (None, signal.to_string()),
-    }
-}
-
-/// Waits until `done` of all that has happened since the call, and returns that.
-#[track_caller]
-fn wait(
-    children: &mut Children,
-    mut done: impl FnMut(&[Event]) -> bool,
-) -> Vec<Event> {
-    let until = Instant::now() + LONG;
-    let mut all = Vec::new();
-    while !done(&all) {
-        all.extend(children.wait(Some(until)).expect("poll"));
-        let words: Vec<_> = all.iter().rev().take(20).map(told).collect();
-        assert!(
-            Instant::now() < until,
-            "in vain; the last events, backwards: {words:?}"
-        );
-    }
-    all
-}
-
-fn closed(events: &[Event]) -> usize {
-    events.iter().filter(|event| matches!(event, Event::Close(..))).count()
-}
-
-/// All that a child does, in words.
-#[track_caller]
-fn life(children: &mut Children) -> Vec<String> {
-    wait(children, |all| closed(all) == 1)
-        .iter()
-        .map(|event| told(event).1)
-        .collect()
-}
 
 #[test]
 fn two_hundred_children_at_once_and_each_has_its_events_in_order() {
@@ -99,13 +36,17 @@ fn two_hundred_children_at_once_and_each_has_its_events_in_order() {
             (format!("exit {ended:?}"), format!("close Ok({ended:?})"));
         let expected =
             ["spawn", &format!("message {n}"), "disconnect", &exit, &close];
-        assert_eq!(lives.remove(&id).expect("it has lived"), expected, "child {n}");
+        assert_eq!(
+            lives.remove(&id).expect("it has events"),
+            expected,
+            "child {n}"
+        );
     }
     assert_eq!(zombies_of(id() as i32), [], "all must be waited for");
 }
 
 #[test]
-fn one_that_floods_does_not_keep_the_others_waiting() {
+fn a_child_that_floods_does_not_keep_the_others_waiting() {
     let (_turn, mut children) = children();
     let flood = children.spawn(shell("exec yes 1 >&$fd"));
     wait(&mut children, |all| all.len() > 1000);
@@ -155,7 +96,7 @@ fn what_is_sent_after_the_channel_has_closed_is_an_error() {
         "disconnect",
         closed,
         closed,
-        "returned",
+        "returned null",
         again,
         "exit Exited(4)",
         "close Ok(Exited(4))",
@@ -164,19 +105,18 @@ fn what_is_sent_after_the_channel_has_closed_is_an_error() {
 }
 
 #[test]
-fn a_signal_to_one_that_has_ended_is_nothing() {
+fn a_signal_to_a_child_that_has_exited_is_no_error() {
     let (_turn, mut children) = children();
     let child = children.spawn(shell("exit 0"));
     let pid = children.pid(child).expect("it was started");
     assert!(pid.as_raw() > 1);
     life(&mut children);
-    // Its number may be another process's by now.
+    // The system may have given its process id to another process.
     children.kill(child, Signal::SIGKILL);
-    // What comes next is another's: a signal to itself.
+    // The next event is this process's own signal.
     raise(Signal::SIGUSR1).expect("sent");
     let events = wait(&mut children, |all| !all.is_empty());
-    let words: Vec<_> = events.iter().map(told).collect();
-    assert_eq!(words, [(None, "SIGUSR1".to_owned())], "no error");
+    assert_eq!(words(&events), ["SIGUSR1"], "no error");
     assert_eq!(children.pid(child), None, "after its close it is forgotten");
     children.kill(child, Signal::SIGKILL);
     assert!(children.wait(Some(Instant::now())).expect("poll").is_empty());
@@ -185,13 +125,13 @@ fn a_signal_to_one_that_has_ended_is_nothing() {
     children.send_handle(child, Value::Null, Handle::Udp(udp()));
     children.disconnect(child);
     let events = children.wait(Some(Instant::now())).expect("poll");
-    let words: Vec<_> = events.iter().map(|event| told(event).1).collect();
     let closed = "error ERR_IPC_CHANNEL_CLOSED";
-    assert_eq!(words, [closed, closed, "returned", "error ERR_IPC_DISCONNECTED"]);
+    let again = "error ERR_IPC_DISCONNECTED";
+    assert_eq!(words(&events), [closed, closed, "returned null", again]);
 }
 
 #[test]
-fn one_that_cannot_be_started_has_events_too() {
+fn a_child_that_cannot_be_started_has_events_too() {
     let (_turn, mut children) = children();
     let child = children.spawn(Command::new("/no/such/program"));
     assert_eq!(children.pid(child), None);
@@ -212,6 +152,26 @@ fn one_that_cannot_be_started_has_events_too() {
     assert_eq!(life(&mut children)[0], "spawn");
 }
 
+/// Node's spawn() throws these. In Rust, an error at the start is always an event.
+#[test]
+fn every_error_at_the_start_is_an_event() {
+    let (_turn, mut children) = children();
+    let mut long = Command::new("true");
+    long.arg("x".repeat(4 << 20));
+    let mut zero = Command::new("true");
+    zero.arg("a\0b");
+    for (command, code, errno) in [
+        (Command::new("/dev/null/program"), "ENOTDIR", Errno::ENOTDIR),
+        (long, "E2BIG", Errno::E2BIG),
+        (zero, "EINVAL", Errno::EINVAL),
+    ] {
+        children.spawn(command);
+        let (error, close) =
+            (format!("error {code}"), format!("close Err({errno:?})"));
+        assert_eq!(life(&mut children), [&error, "disconnect", &close]);
+    }
+}
+
 #[test]
 fn messages_and_handles_go_both_ways() {
     let (_turn, mut children) = children();
@@ -221,14 +181,13 @@ fn messages_and_handles_go_both_ways() {
     children.send_handle(child, json!({"with": "a handle"}), Handle::Udp(udp()));
     children.send(child, &json!("behind it"));
     let events = wait(&mut children, |all| all.len() == 4);
-    let words: Vec<String> = events.iter().map(|event| told(event).1).collect();
     let expected = [
         "spawn",
         "acked",
         r#"message {"with":"a handle"}"#,
         r#"message "behind it""#,
     ];
-    assert_eq!(words, expected);
+    assert_eq!(words(&events), expected);
     children.disconnect(child);
     assert_eq!(
         life(&mut children),

@@ -30,7 +30,7 @@ fn both(
     (lines(&ours.stdout), lines(&by_node.stdout))
 }
 
-/// What an error says in words is each program's own.
+/// The message of an error differs; its code does not.
 fn lines(text: &str) -> Vec<String> {
     let is_error = |line: &str| line.contains(r#""event":"error""#);
     let cut = |line: String| match line.find(r#","message":"#) {
@@ -70,7 +70,7 @@ fn script(node: &Path, script: &str) -> [String; 3] {
 }
 
 #[test]
-fn children_that_end_by_themselves() {
+fn children_that_exit_by_themselves() {
     with_node(|node| {
         same(
             node,
@@ -128,8 +128,8 @@ fn programs_that_cannot_be_started() {
     });
 }
 
-/// Node forgets `close` where the parent itself has called `disconnect()`. `watch` says it always:
-/// without it nobody would know that nothing more comes.
+/// Node reports no `close` after the parent's own `disconnect()`. `watch` always does: without
+/// it a parent cannot know that this was the last event.
 #[test]
 fn channels_that_the_parent_closes() {
     with_node(|node| {
@@ -156,8 +156,8 @@ fn channels_that_the_parent_closes() {
     });
 }
 
-/// Where the channel is the last to end, and after `exit`, Node says `close` one tick too early:
-/// before `disconnect`. `watch` keeps its word that nothing comes after `close`.
+/// When the channel is the last to end, after `exit`, Node reports `close` one tick too early:
+/// before `disconnect`. In `watch`, `close` is always the last event.
 #[test]
 fn grandchildren_that_keep_the_channel_or_the_output() {
     with_node(|node| {
@@ -204,6 +204,15 @@ fn messages_of_every_kind() {
             {cmd: "NODE_NEWS"}, {cmd: "NODEx"}, {cmd: 7}, {cmd: "other"}
         ]"#;
         same(node, &[], "{}", &script(node, &send.replace('A', all)));
+    });
+}
+
+/// A byte that is not UTF-8 is replaced (U+FFFD), and the line is a message all the same.
+#[test]
+fn bytes_that_are_not_utf_8() {
+    with_node(|node| {
+        let script = r#"printf '"\xff Gr\xc3 \xc3\xa9"\n' >&$fd; say 2; exit 1"#;
+        same(node, &[], "{}", &bash(script));
     });
 }
 

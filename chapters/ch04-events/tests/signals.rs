@@ -38,12 +38,12 @@ fn the_table_agrees_with_kill_l() {
 fn the_table_knows_what_each_signal_does() {
     let output = program().arg("signals").output();
     for (number, name, action) in [
-        (9, "SIGKILL", "ends it "),
-        (11, "SIGSEGV", "ends it, with a core dump"),
+        (9, "SIGKILL", "terminates "),
+        (11, "SIGSEGV", "terminates, core dump"),
         (17, "SIGCHLD", "ignored"),
-        (18, "SIGCONT", "goes on"),
-        (19, "SIGSTOP", "stops it"),
-        (34, "SIGRTMIN", "ends it "),
+        (18, "SIGCONT", "continues"),
+        (19, "SIGSTOP", "stops"),
+        (34, "SIGRTMIN", "terminates "),
     ] {
         let begins = format!("{number:2}  {name:11}  {action}");
         let found = output.stdout.lines().any(|line| line.starts_with(&begins));

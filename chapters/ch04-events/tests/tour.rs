@@ -7,13 +7,13 @@ use testkit::{
     Output, Signal, assert_all_gone, eventually, node, node_program, try_eventually,
 };
 
-const TOUR: &str = r#"1. A child says something and ends
+const TOUR: &str = r#"1. A child sends a message and exits
    spawn       pid PID
    message     message "hi"
    disconnect
    exit        code 0, signal null
    close       code 0, signal null
-2. A child ends with a code
+2. A child exits with a code
    spawn       pid PID
    disconnect
    exit        code 7, signal null
@@ -57,8 +57,8 @@ const TOUR: &str = r#"1. A child says something and ends
    error       code "ERR_IPC_CHANNEL_CLOSED", message "the channel is closed"
    exit        code 0, signal null
    close       code 0, signal null
-10. The parent itself gets a signal
-   signal SIGUSR1"#;
+10. The parent itself receives a signal
+   signal      SIGUSR1"#;
 
 #[track_caller]
 fn assert_toured(output: &Output) {
@@ -82,9 +82,9 @@ fn node_children_make_the_same_tour() {
 }
 
 #[test]
-fn a_signal_in_the_middle_ends_the_tour_and_its_child() {
+fn a_signal_in_the_middle_stops_the_tour_and_kills_its_child() {
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
-        // What to do is the last argument; this child only waits.
+        // This child ignores its last argument, which says what to do.
         let tour =
             program().args(["--exec", "bash", "-c", "sleep 1000; exit"]).start();
         tour.wait_for_line("spawn");
@@ -92,9 +92,9 @@ fn a_signal_in_the_middle_ends_the_tour_and_its_child() {
         let family = tour.processes();
         tour.signal(signal);
         assert_eq!(tour.wait(LONG).code(), Some(code));
-        tour.wait_for_stderr(&format!("got {signal}, and so the tour ends here"));
+        tour.wait_for_stderr(&format!("got {signal}: the tour stops here"));
         assert_all_gone(&family[..2], None, LONG);
-        // What bash had started itself is not the tour's child, and the kit's to end.
+        // The child of bash is not the tour's. The kit kills it.
         assert!(
             try_eventually(LONG, || tour.children().is_empty().then_some(()))
                 .is_some()

@@ -4,12 +4,12 @@ mod common;
 
 use common::{
     DISCONNECT, LEAVES_ITS_OUTPUT, LEAVES_THE_CHANNEL, LONG, SPAWN, assert_events,
-    bash, events_with_a_grandchild, exited, killed, masked, message, watch,
+    bash, events_with_a_grandchild, exited, killed, masked, message, pipe, watch,
 };
 use testkit::{Signal, temp_dir};
 
 #[test]
-fn a_child_that_says_something_and_ends() {
+fn a_child_that_sends_a_message_and_exits() {
     let output = watch(&[], bash("say '\"hi\"'")).output();
     let [exit, close] = exited(0);
     assert_events(&output, [SPAWN, &message("\"hi\""), DISCONNECT, &exit, &close]);
@@ -17,7 +17,7 @@ fn a_child_that_says_something_and_ends() {
 }
 
 #[test]
-fn a_child_that_ends_with_a_code() {
+fn a_child_that_exits_with_a_code() {
     for code in [0, 1, 7, 255] {
         let output = watch(&[], bash(&format!("exit {code}"))).output();
         let [exit, close] = exited(code);
@@ -57,9 +57,9 @@ fn a_child_that_kills_itself() {
     }
 }
 
-/// nix has no name for these signals. The child has ended all the same, and was waited for.
+/// nix has no names for these signals. The child exits and is reaped all the same.
 #[test]
-fn a_child_that_a_real_time_signal_ends_has_an_exit_too() {
+fn a_child_that_a_real_time_signal_kills_has_an_exit_too() {
     let output = watch(&[], bash("kill -34 $$; sleep 1000")).output();
     let names = output.json_lines().into_iter().map(|event| event["event"].clone());
     let names: Vec<_> = names.collect();
@@ -97,7 +97,7 @@ fn a_channel_that_the_parent_closes() {
     assert_events(&output, [SPAWN, &message("1"), DISCONNECT, &exit, &close]);
     let output = watch(&["--disconnect", "--after", "50"], bash(wait)).output();
     assert_events(&output, [SPAWN, DISCONNECT, &exit, &close]);
-    // With --after, a message is not what it waits for.
+    // With --after, a message does not trigger it.
     let kill = ["--kill", "KILL", "--after", "300"];
     let script = "say 1; read -t 0.01 -r x <&$fd; say 2; read -r x <&$fd";
     let output = watch(&kill, bash(script)).output();
@@ -107,12 +107,12 @@ fn a_channel_that_the_parent_closes() {
 }
 
 #[test]
-fn a_child_that_closes_the_channel_and_lives_on() {
+fn a_child_that_closes_the_channel_and_runs_on() {
     let running = watch(&[], bash("eval \"exec $fd>&-\"; read -r x; exit 4"));
-    let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+    let (reader, writer) = pipe();
     let running = running.stdin(reader).start();
     running.wait_for_line("disconnect");
-    assert_eq!(masked(&running.stdout()), [SPAWN, DISCONNECT], "it lives");
+    assert_eq!(masked(&running.stdout()), [SPAWN, DISCONNECT], "it runs");
     drop(writer);
     assert!(running.wait(LONG).success());
     let [exit, close] = exited(4);
@@ -129,13 +129,13 @@ fn output_goes_to_standard_error_and_close_waits_for_all_of_it() {
     assert_eq!(
         output.stderr.matches('x').count(),
         1_000_000,
-        "all that the child has printed"
+        "everything that the child printed"
     );
     assert_eq!(output.stderr.matches('y').count(), 1);
 }
 
 #[test]
-fn exit_comes_at_once_and_close_when_a_grandchild_lets_go() {
+fn exit_comes_at_once_and_close_when_the_grandchild_exits() {
     let [exit, close] = exited(5);
     let seen = events_with_a_grandchild(watch(&[], bash(LEAVES_ITS_OUTPUT)));
     assert_eq!(seen, [SPAWN, DISCONNECT, &exit, &close]);

@@ -2,7 +2,9 @@
 
 #![allow(dead_code)] // Each test program uses its part of this.
 
-use std::{ffi::OsStr, time::Duration};
+pub mod events;
+
+use std::{ffi::OsStr, os::fd::OwnedFd, time::Duration};
 
 use testkit::{Output, Program, zombies_of};
 
@@ -79,6 +81,11 @@ pub fn assert_events<S: AsRef<str>>(
     assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
 }
 
+/// A pipe that no other program inherits: tests in parallel start some at any moment.
+pub fn pipe() -> (OwnedFd, OwnedFd) {
+    nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe")
+}
+
 /// Children that end and leave a grandchild behind, which reads to the end of standard input.
 pub const LEAVES_ITS_OUTPUT: &str = "eval \"exec $fd>&-\"; cat <&0 & exit 5";
 pub const LEAVES_THE_CHANNEL: &str = "cat <&0 > /dev/null 2>&1 & exit 5";
@@ -86,7 +93,7 @@ pub const LEAVES_THE_CHANNEL: &str = "cat <&0 > /dev/null 2>&1 & exit 5";
 /// The events of such a child. Its grandchild goes only when `exit` has been told.
 #[track_caller]
 pub fn events_with_a_grandchild(program: Program) -> Vec<String> {
-    let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+    let (reader, writer) = pipe();
     let running = program.stdin(reader).start();
     running.wait_for_line("\"exit\"");
     assert!(
