@@ -23,7 +23,6 @@ import sys
 # without a conflict.)
 NOT_YET = {
     # 2
-    "ch02",
     # 3
     "ch03",
     # 4

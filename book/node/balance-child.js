@@ -1,5 +1,6 @@
-// Answers the connections that it is given.
+// Answers the connections that it receives.
+const reply = `Request handled with ${process.argv[2]} priority, running on`;
 process.on('message', (message, socket) => {
   if (message !== 'socket' || !socket) return; // The client may be gone by now.
-  socket.end(`Request handled with ${process.argv[2]} priority, running on ${process.pid}`);
+  socket.end(`${reply} ${process.pid}`);
 });

@@ -1,4 +1,4 @@
-// Accepts connections, and gives one to each child in turn. It reads nothing of what clients send.
+// Accepts connections and sends them to two children in turn. It never reads.
 const { fork } = require('node:child_process');
 const net = require('node:net');
 
@@ -10,6 +10,7 @@ const server = net.createServer({ pauseOnConnect: true }, (socket) => {
   children[accepted++ % children.length].send('socket', socket);
 });
 server.listen(process.env.PORT ?? 1337, '127.0.0.1', () => {
-  children.forEach((child) => console.log(`${child.spawnargs.at(-1)} is ${child.pid}`));
+  const [normal, special] = children.map((child) => child.pid);
+  console.log(`normal is ${normal}\nspecial is ${special}`);
   console.log(`listening on http://127.0.0.1:${server.address().port}`);
 });

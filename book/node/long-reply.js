@@ -1,6 +1,6 @@
-// Replies to whoever connects, with a long text. It does not care for what clients say.
-//   node book/node/long-reply.js close    writes all of it to the kernel, and closes
-//   node book/node/long-reply.js end      ends its own side, and reads until the client ends
+// Writes a long reply to each client, whatever the client sends.
+//   node book/node/long-reply.js close   writes it all to the kernel, and closes
+//   node book/node/long-reply.js end     ends its side, and reads to the end
 const net = require('node:net');
 
 const reply = Buffer.alloc(1_000_000, 'a long reply ');

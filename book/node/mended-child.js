@@ -1,6 +1,7 @@
-// As balance-child.js, with one line more.
+// Like balance-child.js, with one more line.
+const reply = `Request handled with ${process.argv[2]} priority, running on`;
 process.on('message', (message, socket) => {
   if (message !== 'socket' || !socket) return; // The client may be gone by now.
   socket.resume(); // Read what the client sends, and throw it away.
-  socket.end(`Request handled with ${process.argv[2]} priority, running on ${process.pid}`);
+  socket.end(`${reply} ${process.pid}`);
 });

@@ -21,7 +21,7 @@ until_true 5 has_sockets "$server" $((before + 1)) || fail 'the parent has not a
 show_sockets "$server"
 show_sockets "$normal"
 type_in "kill -CONT $normal"
-until_true 5 has_sockets "$normal" 3 || fail 'the child has no connection'
+until_true 5 has_sockets "$normal" 2 || fail 'the child has no connection'
 until_true 5 has_sockets "$server" "$before" || fail 'the parent still has it'
 show_sockets "$server"
 show_sockets "$normal"

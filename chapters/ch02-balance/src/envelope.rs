@@ -1,25 +1,30 @@
+// ANCHOR: imports
 //! The line around a message that has a handle.
 //!
 //! ```text
-//! {"cmd":"NODE_HANDLE","type":"net.Socket","msg":"socket","key":"4:127.0.0.1:1337"}
+//! {"cmd":"NODE_HANDLE","type":"net.Socket","msg":"socket","key":"4:0.0.0.0:1337"}
 //! ```
 //!
-//! `type` says what the descriptor is, `msg` is the program's message. Node adds `key` to
-//! the sockets of a server that counts them (chapter 7).
+//! `type` says what the descriptor is, `msg` is the program's message. Node adds
+//! `key` to the sockets of a server that counts them (chapter 7).
 
 use std::collections::BTreeMap;
 
 use ch01_fork_ipc::{RecvError, from_line};
 use serde_json::{Value, value::RawValue};
+// ANCHOR_END: imports
 
-/// An envelope whose fields are not parsed yet. A message that serde_json cannot read
-/// must not cost the handle beside it: Node nests deeper than 128, and sends half of a
-/// surrogate pair.
+// ANCHOR: envelope
+/// An envelope whose fields are not parsed yet. A message that serde_json cannot
+/// read must not cost the handle beside it: Node nests deeper than 128, and sends
+/// half of a surrogate pair.
 pub struct Envelope<'a> {
     fields: BTreeMap<String, &'a RawValue>,
 }
+// ANCHOR_END: envelope
 
 impl<'a> Envelope<'a> {
+    // ANCHOR: parse
     /// The envelope that `line` is. `None`: it is another message.
     pub fn parse(line: &'a str) -> Option<Envelope<'a>> {
         let envelope = Envelope::outer(line)?;
@@ -31,12 +36,14 @@ impl<'a> Envelope<'a> {
 
     fn outer(line: &'a str) -> Option<Envelope<'a>> {
         if !line.contains("NODE_HANDLE") {
-            return None; // This spares most messages to be parsed twice.
+            return None; // So most messages are parsed only once.
         }
         let envelope = Envelope { fields: serde_json::from_str(line).ok()? };
         (envelope.text("cmd")? == "NODE_HANDLE").then_some(envelope)
     }
+    // ANCHOR_END: parse
 
+    // ANCHOR: fields
     /// The field `name`, if it is a string.
     pub fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.fields.get(name)?.get()).ok()
@@ -50,4 +57,5 @@ impl<'a> Envelope<'a> {
         let message = self.fields.get("msg").map(|message| message.get());
         from_line(message.unwrap_or("null").as_bytes())
     }
+    // ANCHOR_END: fields
 }

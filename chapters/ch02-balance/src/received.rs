@@ -1,10 +1,13 @@
+// ANCHOR: imports
 //! What a channel delivers, and what it gives back.
 
 use std::os::fd::OwnedFd;
 
 use ch01_fork_ipc::{RecvError, SendError};
 use serde_json::Value;
+// ANCHOR_END: imports
 
+// ANCHOR: received
 /// What a channel delivers. `H` is a handle: chapter 3 has a better one.
 #[derive(Debug)]
 pub enum Received<H = RawHandle> {
@@ -14,12 +17,14 @@ pub enum Received<H = RawHandle> {
     Handle(Value, H),
     /// The peer has acknowledged the oldest handle in flight. Our copy is closed.
     Acked,
-    /// The peer could not take this handle, three times. It comes back with its message.
+    /// The peer could not take this handle, three times. It comes back with its
+    /// message.
     Returned(Value, OwnedFd),
-    /// Something arrived that the program cannot use, and why: a line that is not JSON, a
-    /// handle without its descriptor. The channel goes on.
+    /// Something arrived that the program cannot use, and why: a line that is not
+    /// JSON, a handle without its descriptor. The channel goes on.
     Ignored(String),
-    /// The channel has ended, and why if it should not have. Nothing comes after this.
+    /// The channel has ended, and why if it should not have. Nothing comes after
+    /// this.
     Closed(Option<RecvError>),
 }
 
@@ -33,7 +38,9 @@ pub struct RawHandle {
     /// The descriptor.
     pub fd: OwnedFd,
 }
+// ANCHOR_END: received
 
+// ANCHOR: send_handle_error
 /// Why a handle was not sent, and the handle: it is still yours.
 #[derive(Debug)]
 pub struct SendHandleError {
@@ -42,3 +49,4 @@ pub struct SendHandleError {
     /// The handle.
     pub fd: OwnedFd,
 }
+// ANCHOR_END: send_handle_error

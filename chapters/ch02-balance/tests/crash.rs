@@ -21,8 +21,8 @@ fn process(pid: i32) -> Process {
     Process::of(pid).expect("it is there")
 }
 
-/// Kills the child `name` and returns how many connections it held. It is stopped first, so that it
-/// can be asked.
+/// Kills the child `name` and returns how many connections it held. It is stopped
+/// first, so that it can be asked.
 fn kill_and_count(server: &Running, name: &str) -> u64 {
     let pid = child_named(server, name);
     let victim = process(pid);
@@ -61,10 +61,12 @@ fn a_killed_child_takes_only_what_it_held_and_the_other_serves_on() {
     }
 }
 
-/// More clients than may be in flight to one child, so that there are always some left.
+/// More clients than may be in flight to one child, so that there are always some
+/// left.
 const MANY: usize = 400;
 
-/// Some connections wait for the child that stands still: as many as may be in flight, and no more.
+/// Some connections wait for the child that stands still: as many as may be in
+/// flight, and no more.
 #[test]
 fn a_child_that_stands_still_does_not_keep_the_other_from_serving() {
     let server = server();
@@ -132,7 +134,8 @@ fn children_that_exit_at_once_end_the_parent_too() {
     assert_gives_up(&server);
 }
 
-/// A child without a channel is of no more use. It may finish what it does, and is killed then.
+/// A child without a channel is of no more use. It may finish what it does, and is
+/// killed then.
 #[test]
 fn a_child_that_closes_its_channel_and_stays_is_killed() {
     let script = "eval \"exec $NODE_CHANNEL_FD>&-\"; sleep 60";

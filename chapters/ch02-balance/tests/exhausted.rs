@@ -12,7 +12,8 @@ use common::{
 use serde_json::json;
 use testkit::{Process, Signal, eventually};
 
-/// accept(2) fails with EMFILE and leaves the connection in the queue, so poll(2) calls again.
+/// accept(2) fails with EMFILE and leaves the connection in the queue, so poll(2)
+/// calls again.
 #[test]
 fn a_parent_without_descriptors_says_so_waits_and_loses_no_connection() {
     let server = serving(limited(12, "--port 0"));
@@ -32,7 +33,8 @@ fn a_parent_without_descriptors_says_so_waits_and_loses_no_connection() {
     load(&server, 2).run_total(100).assert_none_lost();
 }
 
-/// The kernel delivers the message and drops the descriptor (MSG_CTRUNC); the child says NACK.
+/// The kernel delivers the message and drops the descriptor (MSG_CTRUNC); the
+/// child says NACK.
 #[test]
 fn children_without_descriptors_lose_no_connection_either() {
     let server = serving(limited(12, "--port 0"));
@@ -88,8 +90,9 @@ fn a_handle_that_a_full_worker_cannot_take_comes_back_after_three_tries() {
     assert_answered(waits);
 }
 
-/// prlimit(2) can lower the limit below what is open: poll(2) says EINVAL then. A worker serves
-/// what it has, a parent sends what it had accepted, and both go on when there is room again.
+/// prlimit(2) can lower the limit below what is open: poll(2) says EINVAL then. A
+/// worker serves what it has, a parent sends what it had accepted, and both go on
+/// when there is room again.
 #[test]
 fn a_limit_that_is_lowered_below_what_is_open_ends_no_process() {
     for limit in [8, 1, 0] {

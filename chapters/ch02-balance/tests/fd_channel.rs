@@ -117,7 +117,8 @@ fn a_mebibyte_arrives_in_pieces_and_its_descriptor_with_the_first() {
     assert_eq!(theirs.next_message(), "after");
 }
 
-/// If we die with it, its sender must know that it was ours: so the answer goes first.
+/// If we die with it, its sender must know that it was ours: so the answer goes
+/// first.
 #[test]
 fn a_handle_is_delivered_only_after_its_answer_has_left() {
     let (mut ours, mut peer) = channel_and_peer(1);
@@ -125,7 +126,8 @@ fn a_handle_is_delivered_only_after_its_answer_has_left() {
     ours.next_handle();
     assert_eq!(peer.lines_here(), [json!({"cmd": "NODE_HANDLE_ACK"})]);
 
-    // If the answer cannot leave, because the peer does not read, the handle has to wait.
+    // If the answer cannot leave, because the peer does not read, the handle has
+    // to wait.
     let long = Value::from("x".repeat(1 << 20));
     ours.send(&long).expect("what does not fit is queued");
     peer.hand_over(json!(2), &thing().1);
@@ -309,7 +311,8 @@ fn a_handle_that_arrives_after_our_disconnect_belongs_to_its_sender() {
     assert_eq!((back.len(), open_here(&name)), (1, 1), "one owner");
 }
 
-/// The peer is gone before, while or after a handle is written: it comes back each time.
+/// The peer is gone before, while or after a handle is written: it comes back each
+/// time.
 #[test]
 fn a_handle_for_a_peer_that_has_gone_comes_back_at_any_moment() {
     for moment in ["before", "while", "after"] {
@@ -333,7 +336,8 @@ fn a_handle_for_a_peer_that_has_gone_comes_back_at_any_moment() {
     }
 }
 
-/// Deeper than serde_json reads, the message comes back as null: but the handle does.
+/// Deeper than serde_json reads, the message comes back as null: but the handle
+/// does.
 #[test]
 fn a_descriptor_comes_back_however_deeply_its_message_is_nested() {
     for depth in [100, 125, 126, 127, 128, 200] {

@@ -1,4 +1,5 @@
-//! Descriptors beside the bytes: what the kernel does, and what `FdStream` makes of it.
+//! Descriptors beside the bytes: what the kernel does, and what `FdStream` makes
+//! of it.
 
 mod common;
 
@@ -94,7 +95,8 @@ fn descriptors_that_no_message_wants_can_be_discarded() {
     assert!(ours.take_fd().is_none());
 }
 
-/// `attach` goes with the next byte; the bytes of a long write that leave later have none.
+/// `attach` goes with the next byte; the bytes of a long write that leave later
+/// have none.
 #[test]
 fn a_descriptor_leaves_with_the_first_byte_and_only_once() {
     let (mut ours, mut theirs) = two_streams();

@@ -130,7 +130,8 @@ fn an_envelope_with_nonsense_in_it_is_delivered_for_what_it_is() {
     assert_eq!(handle.key, None);
 }
 
-/// Half of a surrogate pair, deeper than 128, a number beyond all bounds: Node sends all of these.
+/// Half of a surrogate pair, deeper than 128, a number beyond all bounds: Node
+/// sends all of these.
 const UNREADABLE: [&str; 4] = [
     r#"{"half":"\ud800"}"#,
     r#"["\udc00\ud800"]"#,
@@ -244,8 +245,9 @@ fn descriptors_that_were_not_announced_do_not_pile_up() {
     assert_eq!(open_here(&name), 0, "no message is for them");
 }
 
-/// A limit on descriptors that is reached in the middle of a message: the kernel makes as many as
-/// there is room for, and says MSG_CTRUNC. Those that it made have to be closed.
+/// A limit on descriptors that is reached in the middle of a message: the kernel
+/// makes as many as there is room for, and says MSG_CTRUNC. Those that it made
+/// have to be closed.
 #[test]
 fn descriptors_that_arrived_with_a_cut_control_message_are_closed() {
     let (worker, stream) = limited(16, "worker normal").channel();
@@ -263,7 +265,8 @@ fn descriptors_that_arrived_with_a_cut_control_message_are_closed() {
     assert_eq!(after, before, "it keeps descriptors that it does not know of");
 }
 
-/// Asks until the worker reads no more: each question wants an answer, and none is read.
+/// Asks until the worker reads no more: each question wants an answer, and none is
+/// read.
 fn ask_and_do_not_listen(peer: &mut Peer, question: &[u8]) {
     peer.0.stream().set_nonblocking(true).expect("non-blocking");
     let (mut stuck, mut at) = (0, 0);
@@ -284,8 +287,8 @@ fn ask_and_do_not_listen(peer: &mut Peer, question: &[u8]) {
     peer.0.stream().set_nonblocking(false).expect("blocking");
 }
 
-/// Its answers do not leave, so it reads no more questions. It has to wait for that, in poll(2);
-/// and when the peer is gone, it exits.
+/// Its answers do not leave, so it reads no more questions. It has to wait for
+/// that, in poll(2); and when the peer is gone, it exits.
 #[test]
 fn a_peer_that_asks_and_does_not_listen_does_not_make_a_worker_spin() {
     for gone in ["closed", "half-closed"] {
@@ -326,8 +329,8 @@ fn peak_memory(pid: i32) -> u64 {
     kib.and_then(|kib| kib.parse::<u64>().ok()).expect("a number") << 10
 }
 
-/// Bounds count bytes, and something for each line: neither many small ones nor a few long ones
-/// fill the memory of a process whose answers are not read.
+/// Bounds count bytes, and something for each line: neither many small ones nor a
+/// few long ones fill the memory of a process whose answers are not read.
 #[test]
 fn a_peer_that_asks_and_does_not_listen_does_not_fill_our_memory() {
     let short = format!("{}\n", envelope(json!(1)));
@@ -358,7 +361,8 @@ fn with_hostile_child(script: &str) -> Running {
     serving(program().args(words))
 }
 
-/// Every connection is answered by `special`; those that `normal` got come back when it is killed.
+/// Every connection is answered by `special`; those that `normal` got come back
+/// when it is killed.
 #[track_caller]
 fn assert_survives(server: &Running) {
     let normal = child_named(server, "normal");
@@ -416,8 +420,9 @@ fn garbage_from_a_child_is_reported_and_the_parent_lives_on() {
     load(&server, 4).run_total(100).assert_none_lost();
 }
 
-/// A worker is stopped for longer than its clients may take, and continued: what had arrived by
-/// then is read before the clock counts, so no answer is destroyed by a reset.
+/// A worker is stopped for longer than its clients may take, and continued: what
+/// had arrived by then is read before the clock counts, so no answer is destroyed
+/// by a reset.
 #[test]
 fn a_worker_that_was_stopped_looks_at_what_arrived_before_the_clock_counts() {
     let server = common::server();

@@ -1,5 +1,5 @@
-//! The kernel counts the descriptors of each *user* that are in flight in Unix sockets. This test
-//! uses them up, so it is alone in its program.
+//! The kernel counts the descriptors of each *user* that are in flight in Unix
+//! sockets. This test uses them up, so it is alone in its program.
 
 mod common;
 
@@ -14,8 +14,9 @@ use common::{
     serving, skipped, thing,
 };
 
-/// It refuses more than a process may have open: sendmsg(2), `ETOOMANYREFS`. POLLOUT holds all the
-/// same, so a process that waits for it does not wait at all.
+/// It refuses more than a process may have open: sendmsg(2), `ETOOMANYREFS`.
+/// POLLOUT holds all the same, so a process that waits for it does not wait at
+/// all.
 #[test]
 fn too_many_descriptors_in_flight_is_a_reason_to_wait_and_no_more() {
     if is_root() {

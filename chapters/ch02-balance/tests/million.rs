@@ -14,7 +14,8 @@ use testkit::{
 const CLIENTS: usize = 16;
 const MILLION: u64 = 1_000_000;
 
-/// Node loses connections in the second round of 20,000 and all of them in the third.
+/// Node loses connections in the second round of 20,000 and all of them in the
+/// third.
 const NODE_CONNECTIONS: u64 = 10_000;
 
 #[test]
@@ -49,7 +50,8 @@ fn a_million_connections_are_answered_and_cost_a_quarter_of_what_they_cost_in_no
     );
 }
 
-/// The load, and the processor time of parent and children for one answered connection.
+/// The load, and the processor time of parent and children for one answered
+/// connection.
 fn measure(server: &Running, connections: u64) -> (Report, Duration) {
     let load = Load { addr: server.addr(), clients: CLIENTS, kind: Kind::Raw };
     // Both are warm by then: what a start costs is not what a connection costs.

@@ -1,4 +1,5 @@
-//! Node speaks the same: as children of a Rust parent, and as the parent of Rust workers.
+//! Node speaks the same: as children of a Rust parent, and as the parent of Rust
+//! workers.
 
 mod common;
 
@@ -136,8 +137,9 @@ fn internal_messages_of_a_node_child_do_not_reach_us() {
     child.wait(LONG);
 }
 
-/// Node sends half of a surrogate pair, and nests deeper than serde_json reads: the message may be
-/// refused, its connection not. A Node parent dies of a second answer.
+/// Node sends half of a surrogate pair, and nests deeper than serde_json reads:
+/// the message may be refused, its connection not. A Node parent dies of a second
+/// answer.
 #[test]
 fn a_node_parent_may_send_what_we_cannot_read() {
     let Some(node) = node() else { return };

@@ -69,7 +69,8 @@ fn an_address_that_is_not_ours() {
 
 #[test]
 fn a_child_that_cannot_be_started() {
-    // execvp(3) says `Permission denied` where it may not even look into a place in PATH.
+    // execvp(3) says `Permission denied` where it may not even look into a place
+    // in PATH.
     let program = || program().env("PATH", "/usr/bin:/bin");
     let output = program().args(["--port", "0", "--exec", "nosuch"]).output();
     assert_complaint(&output, "cannot start nosuch: No such file or directory");

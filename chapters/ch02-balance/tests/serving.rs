@@ -58,7 +58,8 @@ fn the_two_children_take_turns() {
     }
 }
 
-/// close(2) with unread bytes resets the connection, and the reset may overtake the reply.
+/// close(2) with unread bytes resets the connection, and the reset may overtake
+/// the reply.
 #[test]
 fn the_reply_is_whole_although_the_request_is_not_read_first() {
     let server = server();
@@ -66,7 +67,8 @@ fn the_reply_is_whole_although_the_request_is_not_read_first() {
     for request in [&b""[..], b"x", REQUEST, &big, &[b'x'; 4096]] {
         for _ in 0..20 {
             let mut stream = connect(&server);
-            // The child does not have to read all of it: what the kernel takes is enough.
+            // The child does not have to read all of it: what the kernel takes is
+            // enough.
             stream.write_all(request).expect("it is sent");
             stream.shutdown(Shutdown::Write).expect("shutdown");
             name_in(&server, &read_all(&stream));
@@ -135,7 +137,8 @@ fn a_client_that_never_closes_is_closed_in_the_end() {
     eventually("its place is free again", LONG, || connections(child) == 0);
 }
 
-/// Nor is a client cut off that sends for longer than it may be silent, and reads then.
+/// Nor is a client cut off that sends for longer than it may be silent, and reads
+/// then.
 #[test]
 fn a_client_that_uploads_slowly_and_reads_later_has_its_reply() {
     let server = server();

@@ -1,4 +1,5 @@
-//! Nothing is left behind, however the parent ends; and no process holds what it was not given.
+//! Nothing is left behind, however the parent ends; and no process holds what it
+//! was not given.
 
 mod common;
 
@@ -63,7 +64,8 @@ fn and_of_children_that_trap_every_signal_and_never_look_at_their_channel() {
     }
 }
 
-/// A client is slow; the parent is killed. Its worker stays a second for it, and no longer.
+/// A client is slow; the parent is killed. Its worker stays a second for it, and
+/// no longer.
 #[test]
 fn a_slow_client_does_not_keep_a_worker_alive() {
     let server = server();
@@ -80,7 +82,8 @@ fn a_slow_client_does_not_keep_a_worker_alive() {
     assert_all_gone(&family, Some(port), SOON);
 }
 
-/// The parent's, when the last connection is acknowledged: the listener and two channels.
+/// The parent's, when the last connection is acknowledged: the listener and two
+/// channels.
 #[track_caller]
 fn own_sockets(server: &Running) -> HashSet<String> {
     let pid = server.pid();

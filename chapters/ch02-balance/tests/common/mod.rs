@@ -76,7 +76,8 @@ pub fn child_named(server: &Running, name: &str) -> i32 {
         .unwrap_or_else(|| panic!("no {mark:?} in\n{out}"))
 }
 
-/// Says that a test is skipped, and why. Not `eprintln!`: the harness keeps that back.
+/// Says that a test is skipped, and why. Not `eprintln!`: the harness keeps that
+/// back.
 pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "skipped: {why}");
 }
@@ -185,7 +186,8 @@ impl Ours {
         }
     }
 
-    /// Nothing is there for the program now, whatever the two channels tell each other.
+    /// Nothing is there for the program now, whatever the two channels tell each
+    /// other.
     #[track_caller]
     pub fn assert_nothing(&mut self) {
         for _ in 0..3 {
@@ -254,8 +256,8 @@ impl Peer {
         }
     }
 
-    /// The lines that have left the other side and are here. Blocks for none. The end of
-    /// the stream counts as no line.
+    /// The lines that have left the other side and are here. Blocks for none. The
+    /// end of the stream counts as no line.
     #[track_caller]
     pub fn lines_here(&mut self) -> Vec<Value> {
         self.0.stream().set_nonblocking(true).expect("non-blocking");
@@ -318,8 +320,9 @@ pub fn send_with(stream: &UnixStream, bytes: &[u8], fds: &[&OwnedFd]) {
     assert_eq!(sent, Ok(bytes.len()), "in one piece");
 }
 
-/// Something to send that can be told from all others: one end of a pair, and the other. That one
-/// reads the end of the stream when all copies of the first are closed.
+/// Something to send that can be told from all others: one end of a pair, and the
+/// other. That one reads the end of the stream when all copies of the first are
+/// closed.
 pub fn thing() -> (UnixStream, OwnedFd) {
     let (other, ours) = UnixStream::pair().expect("a pair of sockets");
     other.set_read_timeout(Some(LONG)).expect("a time-out");
@@ -340,7 +343,8 @@ pub fn sockets(pid: i32) -> HashSet<String> {
     names.filter(|name| name.starts_with("socket:")).collect()
 }
 
-/// How many connections a worker of the chapter holds: all its sockets but one, its channel.
+/// How many connections a worker of the chapter holds: all its sockets but one,
+/// its channel.
 pub fn connections(pid: i32) -> usize {
     sockets(pid).len().saturating_sub(1)
 }
