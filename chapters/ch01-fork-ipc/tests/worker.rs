@@ -242,9 +242,8 @@ fn a_complaint_does_not_go_into_a_channel_on_a_standard_stream() {
     }
 }
 
-/// Not a test, but the child that the next test starts. No other test runs in its
-/// process, and with one test at a time it runs on the first thread: no other
-/// thread reads the environment.
+/// Not a test, but the child that the next test starts. No other test runs in its process,
+/// and the thread of the harness only waits: no other thread reads the environment.
 #[test]
 #[ignore = "the test below runs it"]
 fn a_child_with_a_child_of_its_own() {
