@@ -28,7 +28,6 @@ NOT_YET = {
     # 4
     "ch04",
     # 5
-    "ch05",
     # 6
     "exercises",
     # 7

@@ -1,5 +1,5 @@
-// A master as one writes it first. It listens, gives the listener to two workers, and replaces a
-// worker that says that it will end.
+// A master as one writes it first: it listens, gives the listener to two workers, and
+// replaces a worker that announces its exit.
 const { fork } = require('node:child_process');
 const net = require('node:net');
 
@@ -14,13 +14,15 @@ function startWorker(listener) {
     if (message.act === 'suicide') startWorker(listener);
   });
   worker.on('exit', (code, signal) => {
-    console.log(`worker ${worker.pid} has ended: ${signal ?? code}`);
+    const how = signal ? `was killed by ${signal}` : `exited with code ${code}`;
+    console.log(`worker ${worker.pid} ${how}`);
     workers.delete(worker.pid);
   });
 }
 
-// The master has nothing to do with connections. This handler is here only to tell of them.
-const listener = net.createServer(() => console.log('the master has accepted a connection'));
+// The master has nothing to do with connections. This handler only reports them.
+const report = () => console.log('the master accepted a connection');
+const listener = net.createServer(report);
 listener.listen(process.env.PORT ?? 1337, '127.0.0.1', () => {
   console.log(`listening on http://127.0.0.1:${listener.address().port}`);
   startWorker(listener);

@@ -1,4 +1,4 @@
-// Its worker. Each answer is followed by a bug.
+// A worker: after each response it has a bug.
 const http = require('node:http');
 
 const server = http.createServer((request, response) => {

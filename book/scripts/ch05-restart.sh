@@ -1,24 +1,27 @@
 #!/usr/bin/env bash
-# Chapter 5: each answer crashes a worker, and no request is lost. bash book/scripts/ch05-restart.sh
+# Chapter 5: each response crashes a worker, and no request is lost.
+# bash book/scripts/ch05-restart.sh
 . "$(dirname "$0")/lib.sh"
 
 build ch05-restart
 start "$program" --port 0 --workers 2
 
-# How many serve, as the log tells: those that got ready, without those that drain or were killed.
+# How many workers serve, as the log tells: they got ready, and do not drain.
 count() { grep -c -- "$1" "$work/log" || true; }
-serving() { echo $(($(count ' is ready$') - $(count ' drains: ') - $(count ' was killed by '))); }
+gone_workers() { echo $(($(count ' drains: ') + $(count ' was killed by '))); }
+serving() { echo $(($(count ' is ready$') - $(gone_workers))); }
 all_ended() { local pid; for pid; do ended "$pid" || return 1; done; }
 full() { [ "$(serving)" = 2 ] && [ "$(workers "$server" | wc -l)" = 2 ]; }
 until_true 5 full || fail "two workers get ready"
 
 for _ in {1..20}; do curl --silent --max-time 10 "$url" >>"$work/in-turn" || true; done
-different() { sort -u "$1" | wc -l; }
-ok "20 requests, one after another: 20 answers" [ "$(grep -c '^handled' "$work/in-turn")" = 20 ]
-ok "20 different workers gave them, and each has crashed" [ "$(different "$work/in-turn")" = 20 ]
+responses=$(grep -c '^handled' "$work/in-turn")
+different=$(sort -u "$work/in-turn" | wc -l)
+ok "20 requests, one after another: 20 responses" [ "$responses" = 20 ]
+ok "20 different workers gave them, and each has crashed" [ "$different" = 20 ]
 
 bash "$root/book/scripts/ask-at-once.sh" "$url" >"$work/at-once" || true
-ok "ten at once: ten answers" grep -q 'answered: 10 of 10' "$work/at-once"
+ok "ten at once: ten responses" grep -q 'answered: 10 of 10' "$work/at-once"
 
 until_true 5 full || fail "there are two workers again"
 mapfile -t victims < <(workers "$server")
@@ -26,7 +29,7 @@ kill -KILL "${victims[@]}"
 ok "kill -9 of all workers: the next request is answered" \
   curl --silent --max-time 10 --output "$work/answer" "$url"
 ok "two workers serve again" until_true 5 full
-ok "and nothing is left of the killed" all_ended "${victims[@]}"
+ok "and the killed workers are gone" all_ended "${victims[@]}"
 
 # A client that has sent half a request when the server is told to end.
 exec 3<>"/dev/tcp/127.0.0.1/${url##*:}"
@@ -38,18 +41,18 @@ printf 'st: localhost\r\n\r\n' >&3
 ok "SIGTERM in the middle of a request: it is answered" grep -q '^handled by child' <&3
 exec 3>&-
 
-ended=0
-gone "$server" 8 || fail "the server ends"
-wait "$server" || ended=$?
-ok "then the server ends, with code 0" [ "$ended" = 0 ]
+code=0
+gone "$server" 8 || fail "the server exits"
+wait "$server" || code=$?
+ok "then the server exits with code 0" [ "$code" = 0 ]
 ok "no worker is left" all_ended "${family[@]}"
 ok "the port is free" port_is_free
 
-# A master that cannot say a word any more.
+# A master that can do nothing any more.
 start "$program" --port 0 --workers 2
 until_true 5 full || fail "two workers get ready"
 mapfile -t family < <(workers "$server")
-# Bash has its own word on that, which is not of interest here.
+# Bash reports the death of a background job. That line is not wanted here.
 { kill -KILL "$server"; wait "$server" || true; } 2>/dev/null
-ok "kill -9 of the master: its workers end too" until_true 3 all_ended "${family[@]}"
+ok "kill -9 of the master: its workers exit too" until_true 3 all_ended "${family[@]}"
 ok "and the port is free" port_is_free

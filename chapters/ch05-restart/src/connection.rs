@@ -1,3 +1,4 @@
+// ANCHOR: top
 //! One connection: one request, one response, and a close that loses no byte of it.
 
 use std::{
@@ -10,11 +11,15 @@ use std::{
 use nix::poll::PollFlags;
 
 use crate::{Request, Response, request::MAX_HEAD};
+// ANCHOR_END: top
 
-/// How long a client may take to send its request, and to read a part of the response.
+// ANCHOR: limits
+/// How long a client may take to send its request, and to read a part of the
+/// response.
 const CLIENT_LIMIT: Duration = Duration::from_secs(10);
 
-/// After the response: how long a client may be silent before we close the connection…
+/// After the response: how long a client may be silent before we close the
+/// connection…
 const SILENCE_LIMIT: Duration = Duration::from_secs(2);
 
 /// …how long it may go on sending…
@@ -23,10 +28,12 @@ const LINGER_LIMIT: Duration = Duration::from_secs(10);
 /// …and how much: 256 MiB. A client that sends without end must not keep us busy.
 const LINGER_BYTES: usize = 256 << 20;
 
-/// Reads in a row from a connection that lingers. Then the other connections have their
-/// turn.
+/// Reads in a row from a connection that lingers. Then the other connections have
+/// their turn.
 const READS_IN_A_ROW: usize = 16;
+// ANCHOR_END: limits
 
+// ANCHOR: fields
 /// A connection. None of its methods blocks.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -39,22 +46,26 @@ pub(crate) struct Connection {
     /// When the connection is closed, if the client does nothing.
     deadline: Instant,
 }
+// ANCHOR_END: fields
 
+// ANCHOR: state
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// The request is not complete.
     Reading,
     /// The response is not written.
     Writing,
-    /// The response is written. What the client still sends is read and discarded, until
-    /// `end` and up to `bytes`: close(2) with unread input resets the connection, and that
-    /// can destroy the response (RFC 9112, 9.6).
+    /// The response is written. What the client still sends is read and discarded,
+    /// until `end` and up to `bytes`: close(2) with unread input resets the
+    /// connection, and that can destroy the response (RFC 9112, 9.6).
     Lingering { end: Instant, bytes: usize },
     /// Nothing more happens here.
     Closed,
 }
+// ANCHOR_END: state
 
 impl Connection {
+    // ANCHOR: new
     /// A connection whose client has 10 s to send its request.
     ///
     /// # Errors
@@ -69,7 +80,9 @@ impl Connection {
             deadline: Instant::now() + CLIENT_LIMIT,
         })
     }
+    // ANCHOR_END: new
 
+    // ANCHOR: poll
     /// What to wait for in poll(2).
     pub fn interest(&self) -> PollFlags {
         match self.state {
@@ -87,9 +100,11 @@ impl Connection {
     pub fn is_closed(&self, now: Instant) -> bool {
         self.state == State::Closed || self.deadline <= now
     }
+    // ANCHOR_END: poll
 
-    /// Reads from the client. Returns its request once, as soon as that is complete. A
-    /// request that is not acceptable gets its response here.
+    // ANCHOR: read_request
+    /// Reads from the client. Returns its request once, as soon as that is
+    /// complete. A request that is not acceptable gets its response here.
     pub fn read_request(&mut self) -> Option<Request> {
         while self.state == State::Reading {
             let mut bytes = [0; MAX_HEAD];
@@ -109,18 +124,22 @@ impl Connection {
         }
         None
     }
+    // ANCHOR_END: read_request
 
-    /// Sets the response. From now on [`write_response`](Connection::write_response)
-    /// writes it.
+    // ANCHOR: respond
+    /// Sets the response. From now on
+    /// [`write_response`](Connection::write_response) writes it.
     pub fn respond(&mut self, response: &Response, head_only: bool) {
         self.input = Vec::new();
         self.output = response.print(head_only);
         self.state = State::Writing;
         self.deadline = Instant::now() + CLIENT_LIMIT;
     }
+    // ANCHOR_END: respond
 
-    /// Writes as much of the response as the kernel takes. Returns true once: when it has
-    /// all.
+    // ANCHOR: write_response
+    /// Writes as much of the response as the kernel takes. Returns true once: when
+    /// it has all.
     pub fn write_response(&mut self) -> bool {
         while self.state == State::Writing {
             match self.stream.write(&self.output) {
@@ -138,8 +157,11 @@ impl Connection {
         }
         false
     }
+    // ANCHOR_END: write_response
 
-    /// Closes our side of the connection, so that the client sees the end of the response.
+    // ANCHOR: linger
+    /// Closes our side of the connection, so that the client sees the end of the
+    /// response.
     fn linger(&mut self) {
         let now = Instant::now();
         self.deadline = now + SILENCE_LIMIT;
@@ -150,8 +172,11 @@ impl Connection {
             Err(_) => State::Closed,
         };
     }
+    // ANCHOR_END: linger
 
-    /// Discards what the client sends after its request, a part of it if there is a lot.
+    // ANCHOR: discard_input
+    /// Discards what the client sends after its request, a part of it if there is a
+    /// lot.
     pub fn discard_input(&mut self) {
         for _ in 0..READS_IN_A_ROW {
             let State::Lingering { end, bytes } = self.state else { return };
@@ -165,18 +190,23 @@ impl Connection {
             }
         }
     }
+    // ANCHOR_END: discard_input
 
-    /// A read or write failed. If it would only have blocked, poll(2) tells when to try
-    /// again.
+    // ANCHOR: failed
+    /// A read or write failed. If it would only have blocked, poll(2) tells when to
+    /// try again.
     fn failed(&mut self, error: &io::Error) {
         if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
             self.state = State::Closed;
         }
     }
+    // ANCHOR_END: failed
 }
 
+// ANCHOR: as_fd
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 }
+// ANCHOR_END: as_fd

@@ -1,3 +1,4 @@
+// ANCHOR: top
 //! A master that keeps N workers alive, and the workers.
 
 mod master;
@@ -14,7 +15,9 @@ use ch04_events::{SignalPipe, ignore_terminal_signals, survive_parent};
 use ch05_restart::{Handler, Request, Response, Worker};
 use cli::{Arguments, Options, unexpected};
 use nix::sys::signal::Signal;
+// ANCHOR_END: top
 
+// ANCHOR: usage
 const USAGE: &str = "\
 Keeps N workers alive, which answer requests and crash, and loses no request.
 
@@ -24,14 +27,16 @@ Usage: ch05-restart [--addr 127.0.0.1] [--port 1337] [--workers N] [--crash-afte
 
   --addr ADDR             listen on this address
   --port PORT             listen on this port; 0 takes a free one
-  --workers N             1 to 1024 workers; by default, as many as there are CPUs
-  --crash-after N         a worker panics after its Nth response; 1 by default, 0 is never
+  --workers N             1 to 1024 workers; by default one for each CPU
+  --crash-after N         a worker panics after its Nth response (1); 0 is never
   --exec PROGRAM ARG...   run PROGRAM as the workers
   --help                  show this
 
   worker                  a child: serves the listener that it is sent (needs a channel)
 ";
+// ANCHOR_END: usage
 
+// ANCHOR: main
 fn main() -> ExitCode {
     cli::run(USAGE, |mut arguments| {
         let mut options =
@@ -49,7 +54,9 @@ fn main() -> ExitCode {
         master::run(&options, crash_after)
     })
 }
+// ANCHOR_END: main
 
+// ANCHOR: worker
 /// A child.
 fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (mut crash_after, mut name) = (1, None);
@@ -62,7 +69,8 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
             _ => return Err(unexpected(&word)),
         }
     }
-    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    // SAFETY: nothing has run yet that could have started a thread or opened a
+    // descriptor.
     let stream = unsafe { inherited_channel() }?;
     ignore_terminal_signals().context("cannot ignore SIGINT")?;
     survive_parent().context("cannot outlive the master")?;
@@ -74,22 +82,18 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let code = Worker::new(greeter, channel, signals).run();
     Ok(ExitCode::from(code.context("cannot wait for connections")?))
 }
+// ANCHOR_END: worker
 
-/// Logs one line for a panic. The default hook can print a backtrace as well, which takes
-/// longer than to replace the worker.
+// ANCHOR: report_panic
+/// Logs a panic in one line. The default hook can print a backtrace as well, which
+/// takes longer than to replace the worker.
 fn report_panic(panic: &PanicHookInfo<'_>) {
-    let (payload, text) = (panic.payload(), panic.payload().downcast_ref::<&str>());
-    let message =
-        text.copied().or(payload.downcast_ref::<String>().map(|it| &**it));
-    let message = message.unwrap_or("no message");
-    let place =
-        panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
-    cli::complain(format_args!(
-        "worker {} panicked{place}: {message}",
-        process::id()
-    ));
+    let panic = panic.to_string().replace('\n', " ");
+    cli::complain(format_args!("worker {} {panic}", process::id()));
 }
+// ANCHOR_END: report_panic
 
+// ANCHOR: greeter
 /// Answers, and then panics: a bug that shows only afterwards.
 struct Greeter {
     answers: u64,
@@ -109,3 +113,4 @@ impl Handler for Greeter {
         }
     }
 }
+// ANCHOR_END: greeter

@@ -1,4 +1,6 @@
-//! The master: waits for events, tells the supervisor, and carries out what it decides.
+// ANCHOR: top
+//! The master: waits for events, tells the supervisor, and carries out what it
+//! decides.
 
 use std::{fmt::Display, net::TcpListener, process::ExitCode, time::Instant};
 
@@ -9,7 +11,9 @@ use ch05_restart::{Action, Input, Supervisor};
 use cli::{LogLimit, Options, complain, log, reason};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+// ANCHOR_END: top
 
+// ANCHOR: fields
 /// The parent of the workers: one thread, one loop. It never accepts a connection.
 struct Master<'a> {
     options: &'a Options,
@@ -22,24 +26,12 @@ struct Master<'a> {
     messages: LogLimit,
     errors: LogLimit,
 }
+// ANCHOR_END: fields
 
+// ANCHOR: run
 /// Runs until a signal stops the server.
 pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
-    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-    let children = Children::new(&signals).context("cannot handle signals")?;
-    let listener = Some(options.listen()?);
-    // Our own worker handles SIGTERM. Another program may die of it at once.
-    let supervisor =
-        Supervisor::new(options.workers).disconnect_first(options.exec.is_some());
-    let mut master = Master {
-        options,
-        crash_after,
-        children,
-        supervisor,
-        listener,
-        messages: LogLimit::new(),
-        errors: LogLimit::new(),
-    };
+    let mut master = Master::new(options, crash_after)?;
     let mut seen = Instant::now();
     loop {
         for action in master.supervisor.decide(seen, Instant::now()) {
@@ -55,9 +47,8 @@ pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
                 Action::Full(count) => log(format_args!(
                     "{count} workers run: none starts before another one exits"
                 )),
-                Action::Exit { forced } => {
-                    return Ok(ExitCode::from(u8::from(forced)));
-                }
+                Action::Exit { forced: false } => return Ok(ExitCode::SUCCESS),
+                Action::Exit { forced: true } => return Ok(ExitCode::FAILURE),
             }
         }
         seen = Instant::now();
@@ -67,8 +58,31 @@ pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
         }
     }
 }
+// ANCHOR_END: run
 
 impl Master<'_> {
+    // ANCHOR: new
+    fn new(options: &Options, crash_after: u64) -> anyhow::Result<Master<'_>> {
+        let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+        let children = Children::new(&signals).context("cannot handle signals")?;
+        let listener = Some(options.listen()?);
+        // Our own worker handles SIGTERM. Another program may die of it at once.
+        let supervisor = Supervisor::new(options.workers)
+            .disconnect_first(options.exec.is_some());
+        let (messages, errors) = (LogLimit::new(), LogLimit::new());
+        Ok(Master {
+            options,
+            crash_after,
+            children,
+            supervisor,
+            listener,
+            messages,
+            errors,
+        })
+    }
+    // ANCHOR_END: new
+
+    // ANCHOR: start
     /// Starts a worker and sends it the listener.
     fn start(&mut self) -> anyhow::Result<()> {
         let mut command = self.options.worker()?;
@@ -97,7 +111,9 @@ impl Master<'_> {
         }
         Ok(())
     }
+    // ANCHOR_END: start
 
+    // ANCHOR: on_event
     /// Translates an event for the supervisor, and logs it.
     fn on_event(&mut self, event: Event) {
         match event {
@@ -124,7 +140,9 @@ impl Master<'_> {
                 self.disconnect(id);
             }
             // The worker could not be started, so there is no `Exit`.
-            Event::Close(id, Err(_)) => drop(self.record(Input::Exited(id))),
+            Event::Close(id, Err(_)) => {
+                self.record(Input::Exited(id));
+            }
             Event::Error(id, error) => {
                 let line = format!("{}: {error}", self.name(id));
                 self.errors.complain(Instant::now(), line);
@@ -136,11 +154,13 @@ impl Master<'_> {
             | Event::Close(_, Ok(_)) => {}
         }
     }
+    // ANCHOR_END: on_event
 
+    // ANCHOR: on_signal
     fn on_signal(&mut self, signal: Signal) {
         if self.listener.take().is_some() {
-            // From now on, clients that connect are refused once the workers have closed
-            // their copies.
+            // From now on, clients that connect are refused once the workers have
+            // closed their copies.
             log(format_args!(
                 "got {signal}: the workers answer their open connections \
                  (once more: end at once)"
@@ -148,7 +168,9 @@ impl Master<'_> {
         }
         self.record(Input::Stop);
     }
+    // ANCHOR_END: on_signal
 
+    // ANCHOR: helpers
     /// Closes the channel to a worker, if it is open.
     fn disconnect(&mut self, id: Id) {
         if self.children.connected(id) {
@@ -171,4 +193,5 @@ impl Master<'_> {
             None => "a worker".to_owned(),
         }
     }
+    // ANCHOR_END: helpers
 }

@@ -1,7 +1,11 @@
-//! HTTP, as far as a worker needs it: parses the head of a request, prints a response.
+// ANCHOR: top
+//! HTTP, as far as a worker needs it: parses the head of a request, prints a
+//! response.
 
 use httparse::{EMPTY_HEADER, Error, Status};
+// ANCHOR_END: top
 
+// ANCHOR: types
 /// The longest head of a request, in bytes. Node has the same limit.
 pub(crate) const MAX_HEAD: usize = 16 << 10;
 
@@ -25,14 +29,17 @@ pub struct Response {
     /// The body.
     pub text: String,
 }
+// ANCHOR_END: types
 
 impl Request {
-    /// Parses the head at the start of `bytes`. Returns `None` if it is not complete yet.
+    // ANCHOR: parse
+    /// Parses the head at the start of `bytes`. Returns `None` if it is not
+    /// complete yet.
     ///
     /// # Errors
-    /// The response to a request that this server does not accept: 400 if it is malformed,
-    /// 431 if its head has more than 16 KiB or 100 fields, 501 if it needs what is not
-    /// implemented here.
+    /// The response to a request that this server does not accept: 400 if it is
+    /// malformed, 431 if its head has more than 16 KiB or 100 fields, 501 if it
+    /// needs what is not implemented here.
     pub fn parse(bytes: &[u8]) -> Result<Option<Request>, Response> {
         let mut headers = [EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Request::new(&mut headers);
@@ -51,10 +58,12 @@ impl Request {
             Err(_) => Err(Response::new("400 Bad Request")),
         }
     }
+    // ANCHOR_END: parse
 }
 
-/// Checks what RFC 9112 requires of a head beyond its syntax. Returns the status of the
-/// response if it must be refused.
+// ANCHOR: check
+/// Checks what RFC 9112 requires of a head beyond its syntax. Returns the status of
+/// the response if it must be refused.
 fn check(head: &httparse::Request) -> Result<(), &'static str> {
     let values = |name: &str| -> Vec<String> {
         let named =
@@ -85,23 +94,26 @@ fn check(head: &httparse::Request) -> Result<(), &'static str> {
     }
     Ok(())
 }
+// ANCHOR_END: check
 
+// ANCHOR: response
 impl Response {
     /// Returns a response whose body is its status.
     pub fn new(status: &'static str) -> Response {
         Response { status, text: format!("{status}\n") }
     }
 
-    /// Prints the response. The body is left out if `head_only`: the client asked with
-    /// `HEAD`.
+    /// Prints the response. The body is left out if `head_only`: the client asked
+    /// with `HEAD`.
     pub(crate) fn print(&self, head_only: bool) -> Vec<u8> {
         let Response { status, text } = self;
         let length = text.len();
         let body = if head_only { "" } else { text };
         format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
-             Connection: close\r\n\r\n{body}"
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         )
         .into_bytes()
     }
 }
+// ANCHOR_END: response

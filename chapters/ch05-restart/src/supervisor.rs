@@ -1,6 +1,7 @@
-//! Decides when a worker starts and when it must exit. It does nothing itself: the master
-//! tells it what happened, and carries out what it decides. So every decision can be
-//! tested without a process and without waiting.
+// ANCHOR: top
+//! Decides when a worker starts and when it must exit. It does nothing itself: the
+//! master tells it what happened, and carries out what it decides. So every
+//! decision can be tested without a process and without waiting.
 
 use std::{
     collections::BTreeMap,
@@ -9,9 +10,11 @@ use std::{
 };
 
 use ch04_events::Id;
+// ANCHOR_END: top
 
-/// The pause after a worker that exits before it is ready. It doubles with each further
-/// failure…
+// ANCHOR: limits
+/// The pause after a worker that exits before it is ready. It doubles with each
+/// further failure…
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// …up to this.
@@ -20,17 +23,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a worker may take to become ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a worker may retire. A worker of ours exits by itself after 5 s; this is for a
-/// worker that hangs.
+/// How long a worker may retire. A worker of ours exits by itself after 5 s; this
+/// is for a worker that hangs.
 const RETIRE_LIMIT: Duration = Duration::from_millis(5500);
 
-/// How long a worker may run after its channel was closed, before it is sent SIGTERM.
+/// How long a worker may run after its channel was closed, before it is sent
+/// SIGTERM.
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
 
-/// A stop request that is repeated so soon is the same request: timeout(1) signals its
-/// child and then the child's process group.
+/// A stop request that is repeated so soon is the same request: timeout(1) signals
+/// its child and then the child's process group.
 const SAME_REQUEST: Duration = Duration::from_millis(10);
+// ANCHOR_END: limits
 
+// ANCHOR: input
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
@@ -45,7 +51,9 @@ pub enum Input {
     /// The whole server must stop. The second time: at once.
     Stop,
 }
+// ANCHOR_END: input
 
+// ANCHOR: action
 /// What the master must do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -59,15 +67,19 @@ pub enum Action {
     Kill(Id),
     /// Tell the user: a worker was never ready, so none starts for this long.
     Pause(Duration),
-    /// Tell the user: this many workers run, so none starts before another one exits.
+    /// Tell the user: this many workers run, so none starts before another one
+    /// exits.
     Full(usize),
-    /// Exit: no worker is left. `forced`: they were killed, at the second [`Input::Stop`].
+    /// Exit: no worker is left, or all were sent SIGKILL at the second
+    /// [`Input::Stop`].
     Exit {
         /// Whether open connections may have been cut off.
         forced: bool,
     },
 }
+// ANCHOR_END: action
 
+// ANCHOR: state
 /// The life of a worker, from its start until it exits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -77,19 +89,23 @@ enum State {
     Ready,
     /// The server stops, and the channel to this worker is closed.
     Disconnected { terminate_at: Instant },
-    /// It accepts no more, and answers its open connections. A replacement may be running.
+    /// It accepts no more, and answers its open connections. A replacement may be
+    /// running.
     Retiring { kill_at: Instant },
     /// It was sent SIGKILL.
     Killed,
 }
+// ANCHOR_END: state
 
+// ANCHOR: fields
 /// Keeps `want` workers ready.
 #[derive(Debug)]
 pub struct Supervisor {
     want: usize,
     /// The workers that have not exited.
     workers: BTreeMap<Id, State>,
-    /// A worker failed to start: it exited, retired or was killed before it was ready.
+    /// A worker failed to start: it exited, retired or was killed before it was
+    /// ready.
     start_failed: bool,
     /// The last pause after a failed start. Zero once a worker is ready.
     pause: Duration,
@@ -101,11 +117,14 @@ pub struct Supervisor {
     stopping: Option<Instant>,
     /// It was asked a second time.
     forced: bool,
-    /// How a stopping server asks its workers: with a closed channel before SIGTERM?
+    /// How a stopping server asks its workers: with a closed channel before
+    /// SIGTERM?
     disconnect_first: bool,
 }
+// ANCHOR_END: fields
 
 impl Supervisor {
+    // ANCHOR: new
     /// Returns a supervisor of `want` workers, none of which has been started.
     pub fn new(want: usize) -> Supervisor {
         Supervisor {
@@ -120,16 +139,21 @@ impl Supervisor {
             disconnect_first: false,
         }
     }
+    // ANCHOR_END: new
 
-    /// Whether a stopping server closes the channels to its workers, and sends SIGTERM a
-    /// second later. A program that does not handle SIGTERM dies of it at once, in the
-    /// middle of a response.
+    // ANCHOR: disconnect_first
+    /// Whether a stopping server closes the channels to its workers, and sends
+    /// SIGTERM a second later. A program that does not handle SIGTERM dies of it at
+    /// once, in the middle of a response.
     pub fn disconnect_first(self, disconnect_first: bool) -> Supervisor {
         Supervisor { disconnect_first, ..self }
     }
+    // ANCHOR_END: disconnect_first
 
-    /// Records what happened at `now`. Returns whether that changes anything: an input
-    /// about an unknown worker does not, nor does a second [`Input::Retiring`].
+    // ANCHOR: record
+    /// Records what happened at `now`. Returns whether that changes anything: an
+    /// input about an unknown worker does not, nor does a second
+    /// [`Input::Retiring`].
     pub fn record(&mut self, now: Instant, input: Input) -> bool {
         match input {
             Input::Started(id) => {
@@ -146,7 +170,8 @@ impl Supervisor {
                 true
             }
             Input::Retiring(id) => {
-                // Only a worker's first message counts, so it is never replaced twice.
+                // Only a worker's first message counts, so it is never replaced
+                // twice.
                 let state = self.workers.get_mut(&id);
                 let Some(state @ (State::Starting { .. } | State::Ready)) = state
                 else {
@@ -164,17 +189,20 @@ impl Supervisor {
             Input::Stop => {
                 let since = *self.stopping.get_or_insert(now);
                 self.forced |= since + SAME_REQUEST <= now;
-                since == now || self.forced
+                true
             }
         }
     }
+    // ANCHOR_END: record
 
-    /// Decides what to do `now`, in this order. The master must carry out and record every
-    /// [`Action::Start`] before the next call.
+    // ANCHOR: decide
+    /// Decides what to do `now`, in this order. The master must carry out and
+    /// record every [`Action::Start`] before the next call.
     ///
-    /// `seen`: everything that happened before this time has been recorded. A worker is
-    /// killed only if it is late even so. If the master itself was held up (SIGSTOP, a
-    /// suspended machine), what arrived in the meantime counts before what the clock says.
+    /// `seen`: everything that happened before this time has been recorded. A
+    /// worker is killed only if it is late even so. If the master itself was held
+    /// up (SIGSTOP, a suspended machine), what arrived in the meantime counts
+    /// before what the clock says.
     pub fn decide(&mut self, seen: Instant, now: Instant) -> Vec<Action> {
         let mut actions = self.end_overdue(seen);
         match self.stopping {
@@ -183,20 +211,25 @@ impl Supervisor {
         }
         actions
     }
+    // ANCHOR_END: decide
 
-    /// When [`decide`](Supervisor::decide) must be called next, even if nothing happens
-    /// before.
+    // ANCHOR: deadline
+    /// When [`decide`](Supervisor::decide) must be called next, even if nothing
+    /// happens before.
     pub fn deadline(&self) -> Option<Instant> {
         let retry_at = self.retry_at.filter(|_| self.stopping.is_none());
         let workers = self.workers.values().filter_map(|state| state.deadline());
         workers.chain(retry_at).min()
     }
+    // ANCHOR_END: deadline
 
+    // ANCHOR: start_missing
     /// Starts workers until `want` are starting or ready.
     fn start_missing(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         self.retry_at.take_if(|retry_at| *retry_at <= now);
-        // The next worker may fail too, so it waits. Several failures at once are one.
+        // The next worker may fail too, so it waits. Several failures at once are
+        // one.
         if mem::take(&mut self.start_failed) && self.retry_at.is_none() {
             self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             self.retry_at = Some(now + self.pause);
@@ -205,8 +238,8 @@ impl Supervisor {
         if self.retry_at.is_some() {
             return actions;
         }
-        // A worker counts until it has exited: crashes and slow clients together must not
-        // fill the process table.
+        // A worker counts until it has exited: crashes and slow clients together
+        // must not fill the process table.
         let active =
             |state: &&State| matches!(state, State::Starting { .. } | State::Ready);
         let active = self.workers.values().filter(active).count();
@@ -220,7 +253,9 @@ impl Supervisor {
         actions.extend((0..missing.min(room)).map(|_| Action::Start));
         actions
     }
+    // ANCHOR_END: start_missing
 
+    // ANCHOR: end_overdue
     /// Ends the workers that take too long to become ready, or to retire.
     fn end_overdue(&mut self, seen: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -241,9 +276,11 @@ impl Supervisor {
         }
         actions
     }
+    // ANCHOR_END: end_overdue
 
-    /// Asks every worker to retire that does not do so already. At the second request, no
-    /// worker is asked.
+    // ANCHOR: stop_all
+    /// Asks every worker to retire that does not do so already. At the second
+    /// request, kills them all.
     fn stop_all(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         for (&id, state) in &mut self.workers {
@@ -265,13 +302,15 @@ impl Supervisor {
                 State::Disconnected { .. } | State::Retiring { .. } => {}
             }
         }
-        if self.workers.is_empty() {
+        if self.workers.is_empty() || self.forced {
             actions.push(Action::Exit { forced: self.forced });
         }
         actions
     }
+    // ANCHOR_END: stop_all
 }
 
+// ANCHOR: state_deadline
 impl State {
     /// When the worker is asked more firmly, if it has made no progress.
     fn deadline(self) -> Option<Instant> {
@@ -284,3 +323,4 @@ impl State {
         }
     }
 }
+// ANCHOR_END: state_deadline

@@ -1,5 +1,7 @@
-//! A worker: one thread, one loop. Only this loop accepts, and only this loop decides to
-//! retire: so a connection is never accepted by a worker that is about to exit.
+// ANCHOR: top
+//! A worker: one thread, one loop. Only this loop accepts, and only this loop
+//! decides to retire: so a connection is never accepted by a worker that is about
+//! to exit.
 
 use std::{
     io::{self, ErrorKind},
@@ -17,9 +19,11 @@ use nix::poll::{PollFd, PollFlags};
 use serde_json::json;
 
 use crate::{Request, Response, connection::Connection};
+// ANCHOR_END: top
 
-/// The most connections at once. Further clients wait in the backlog, where another worker
-/// may accept them.
+// ANCHOR: limits
+/// The most connections at once. Further clients wait in the backlog, where another
+/// worker may accept them.
 const MAX_CONNECTIONS: usize = 4096;
 
 /// How long a worker may drain after a panic or SIGTERM.
@@ -27,7 +31,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a worker may drain when its channel is closed.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(1);
+// ANCHOR_END: limits
 
+// ANCHOR: handler
 /// The program that a worker runs for each request.
 ///
 /// If a method panics, the worker retires and exits with 1. A request on which
@@ -39,7 +45,9 @@ pub trait Handler {
     /// Called after a response was written: the kernel has it, the client may not.
     fn answered(&mut self) {}
 }
+// ANCHOR_END: handler
 
+// ANCHOR: fields
 /// A worker of chapter 5.
 pub struct Worker<H> {
     handler: H,
@@ -54,13 +62,18 @@ pub struct Worker<H> {
     connections: Vec<Connection>,
     drain: Option<Drain>,
 }
+// ANCHOR_END: fields
 
-/// A worker that retires exits when its connections are closed, but not later than `until`.
+// ANCHOR: drain
+/// A worker that retires exits when its connections are closed, but not later than
+/// `until`.
 struct Drain {
     until: Instant,
     exit_code: u8,
 }
+// ANCHOR_END: drain
 
+// ANCHOR: token
 /// What poll(2) found ready.
 #[derive(Clone, Copy)]
 enum Token {
@@ -69,9 +82,12 @@ enum Token {
     Connection(usize),
     Listener,
 }
+// ANCHOR_END: token
 
 impl<H: Handler> Worker<H> {
-    /// A worker that receives its listener through `channel` and SIGTERM through `signals`.
+    // ANCHOR: new
+    /// A worker that receives its listener through `channel` and SIGTERM through
+    /// `signals`.
     pub fn new(
         handler: H,
         channel: HandleChannel,
@@ -88,7 +104,9 @@ impl<H: Handler> Worker<H> {
             drain: None,
         }
     }
+    // ANCHOR_END: new
 
+    // ANCHOR: run
     /// Serves until the worker has retired. Returns the exit code: 1 after a panic,
     /// otherwise 0.
     ///
@@ -96,8 +114,8 @@ impl<H: Handler> Worker<H> {
     /// Those of poll(2); none is expected.
     pub fn run(mut self) -> io::Result<u8> {
         loop {
-            // Before poll(2): if this process was stopped meanwhile (SIGSTOP), what has
-            // arrived counts before what the clock says.
+            // Before poll(2): if this process was stopped meanwhile (SIGSTOP), what
+            // has arrived counts before what the clock says.
             let now = Instant::now();
             for token in self.poll(now)? {
                 match token {
@@ -115,9 +133,11 @@ impl<H: Handler> Worker<H> {
             }
         }
     }
+    // ANCHOR_END: run
 
-    /// Blocks until something is ready or a deadline passes. The listener is the last
-    /// token: when its turn comes, the worker may have begun to retire.
+    // ANCHOR: poll
+    /// Blocks until something is ready or a deadline passes. The listener is the
+    /// last token: when its turn comes, the worker may have begun to retire.
     fn poll(&mut self, now: Instant) -> io::Result<Vec<Token>> {
         self.accept_at.take_if(|at| *at <= now);
         let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
@@ -138,20 +158,26 @@ impl<H: Handler> Worker<H> {
         }
         poll_tokens(polled, self.deadline())
     }
+    // ANCHOR_END: poll
 
+    // ANCHOR: deadline
     fn deadline(&self) -> Option<Instant> {
         let connections = self.connections.iter().map(Connection::deadline);
         let drain = self.drain.as_ref().map(|drain| drain.until);
         connections.chain(self.accept_at).chain(drain).min()
     }
+    // ANCHOR_END: deadline
 
+    // ANCHOR: on_signal
     /// SIGTERM: the master, or a user, asks this worker to retire.
     fn on_signal(&mut self) {
         if !self.signals.take().is_empty() {
             self.retire(DRAIN_LIMIT, 0);
         }
     }
+    // ANCHOR_END: on_signal
 
+    // ANCHOR: on_channel
     /// Receives the listener, and notices when the master is gone.
     fn on_channel(&mut self) {
         let Some(channel) = &mut self.channel else { return };
@@ -175,10 +201,12 @@ impl<H: Handler> Worker<H> {
             }
         }
     }
+    // ANCHOR_END: on_channel
 
+    // ANCHOR: start_accepting
     fn start_accepting(&mut self, listener: TcpListener) {
-        // poll(2) wakes every worker for a connection, and one of them gets it. The others
-        // must not block in accept(2).
+        // poll(2) wakes every worker for a connection, and one of them gets it. The
+        // others must not block in accept(2).
         match listener.set_nonblocking(true) {
             Ok(()) if self.drain.is_none() => self.listener = Some(listener),
             Ok(()) => {}
@@ -190,7 +218,9 @@ impl<H: Handler> Worker<H> {
             }
         }
     }
+    // ANCHOR_END: start_accepting
 
+    // ANCHOR: accept
     /// Accepts one connection. The next one may go to a worker that has less to do.
     fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
@@ -203,8 +233,8 @@ impl<H: Handler> Worker<H> {
             // Another worker was faster, or the client is gone (accept(2)).
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            // No descriptor is free. The connection stays in the backlog: without a pause,
-            // poll(2) would report it at once, again and again.
+            // No descriptor is free. The connection stays in the backlog: without a
+            // pause, poll(2) would report it at once, again and again.
             Err(error) => {
                 let now = Instant::now();
                 let why = format!("cannot accept a connection: {}", reason(&error));
@@ -213,7 +243,9 @@ impl<H: Handler> Worker<H> {
             }
         }
     }
+    // ANCHOR_END: accept
 
+    // ANCHOR: serve
     /// Continues with a connection, as far as that is possible without blocking.
     fn serve(&mut self, index: usize) {
         if let Some(request) = self.connections[index].read_request() {
@@ -228,9 +260,11 @@ impl<H: Handler> Worker<H> {
         }
         self.connections[index].discard_input();
     }
+    // ANCHOR_END: serve
 
-    /// Calls the handler. A panic leaves it in an unknown state, so the worker retires;
-    /// until then the handler answers the open connections.
+    // ANCHOR: handle
+    /// Calls the handler. A panic leaves it in an unknown state, so the worker
+    /// retires; until then the handler answers the open connections.
     fn handle(&mut self, request: &Request) -> Response {
         let handle = AssertUnwindSafe(|| self.handler.handle(request));
         catch_unwind(handle).unwrap_or_else(|_| {
@@ -238,9 +272,11 @@ impl<H: Handler> Worker<H> {
             Response::new("500 Internal Server Error")
         })
     }
+    // ANCHOR_END: handle
 
-    /// Stops accepting, and asks the master for a replacement. The first reason sets the
-    /// exit code; a later one can only bring the deadline closer.
+    // ANCHOR: retire
+    /// Stops accepting, and asks the master for a replacement. The first reason
+    /// sets the exit code; a later one can only bring the deadline closer.
     fn retire(&mut self, limit: Duration, exit_code: u8) {
         let until = Instant::now() + limit;
         if let Some(drain) = &mut self.drain {
@@ -254,4 +290,5 @@ impl<H: Handler> Worker<H> {
             let _ = channel.send(&json!({"act": "suicide"}));
         }
     }
+    // ANCHOR_END: retire
 }

@@ -1,4 +1,5 @@
-//! Workers that do what they like on the channel. The master lives on, and keeps N of them.
+//! Workers that do what they like on the channel. The master lives on, and keeps N
+//! of them.
 
 mod common;
 
@@ -11,7 +12,8 @@ use testkit::{Running, Signal, cpu_time, fds, http, try_eventually};
 /// More than a master with a few workers ever needs, in KiB.
 const MUCH: u64 = 120 << 10;
 
-/// The master's promise is 6 s, whatever the workers do; the rest is for a busy machine.
+/// The master's promise is 6 s, whatever the workers do; the rest is for a busy
+/// machine.
 const STOP: Duration = Duration::from_millis(7_500);
 
 /// It still serves, and it still stops when it is asked to.
@@ -151,8 +153,8 @@ time.sleep(1000)";
     stops(&server);
 }
 
-/// Workers that send `line`, a Python expression, without pause and read nothing. The master
-/// must stay small, and stop when it is asked to.
+/// Workers that send `line`, a Python expression, without pause and read nothing.
+/// The master must stay small, and stop when it is asked to.
 fn flood(line: &str) {
     let script = format!("line = ({line}).encode() + b'\\n'{FLOOD}");
     let Some(server) = python_server(1, &script) else { return };
@@ -193,8 +195,8 @@ fn a_flood_of_handles_that_are_none_does_not_keep_the_master_from_stopping() {
     flood(r#"'{"cmd":"NODE_HANDLE"}'"#);
 }
 
-/// More answers than the socket holds, and then the worker dies: the master reads on to the
-/// end, and replaces it.
+/// More answers than the socket holds, and then the worker dies: the master reads
+/// on to the end, and replaces it.
 #[test]
 fn a_worker_that_asks_reads_nothing_and_dies_is_replaced() {
     let script = r#"

@@ -38,7 +38,8 @@ fn of_1000_requests_from_10_clients_none_is_lost() {
     let server = server(2, 1);
     let report = load(&server, 10).run_total(1_000);
     report.assert_none_lost();
-    // Besides the request that crashes it, a worker answers only what it had accepted.
+    // Besides the request that crashes it, a worker answers only what it had
+    // accepted.
     assert!(report.by_pid.len() >= 1_000 / 10, "too few have crashed\n{report}");
     wait_until_full(&server, 2);
 }
@@ -57,7 +58,8 @@ fn ab_loses_nothing_either() {
         line.and_then(|it| it.split_whitespace().last()).unwrap_or_default()
     };
     assert_eq!(line("Complete requests"), "500", "{output:?}");
-    // To ab, a response of another length than the first is a failure: pids differ in theirs.
+    // To ab, a response of another length than the first is a failure: pids differ
+    // in theirs.
     assert_eq!(line("Non-2xx responses"), "", "{output:?}");
     let reasons = output.stdout.lines().find(|line| line.contains("Exceptions: "));
     let clean = reasons.is_none_or(|it| {
@@ -164,7 +166,8 @@ fn sigkill(times: usize) {
     let background = load(&server, 8).start();
     let (mut held, mut kills) = (0, 0);
     torment(&server, times, |victim| {
-        // While it is stopped it accepts nothing: what it holds now is what its death costs.
+        // While it is stopped it accepts nothing: what it holds now is what its
+        // death costs.
         victim.signal(Signal::SIGSTOP);
         eventually("it is stopped, or gone", SOON, || {
             let state = status(victim.pid, "State:");

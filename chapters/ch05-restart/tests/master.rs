@@ -89,15 +89,16 @@ fn in_the_middle_of_load_nothing_is_left_behind() {
             let code = server.wait(PROMPT).code();
             let expected = if end == Signal::SIGKILL { None } else { Some(0) };
             assert_eq!(code, expected, "{end}: {}", server.describe());
-            // Found by what they inherited: orphans too, whenever they were started.
+            // Found by what they inherited: orphans too, whenever they were
+            // started.
             assert_all_gone(&server.processes(), Some(port), PROMPT);
             drop(background);
         }
     }
 }
 
-/// At the end of a healthy server there is nothing to complain of: no "Broken pipe" from a
-/// worker, and no SIGKILL for a worker that has exited.
+/// At the end of a healthy server there is nothing to complain of: no "Broken pipe"
+/// from a worker, and no SIGKILL for a worker that has exited.
 #[test]
 fn a_stop_is_quiet() {
     for _ in 0..10 {

@@ -1,5 +1,5 @@
-//! The other half of each pair is Node's: Node's workers under our master, and our workers
-//! under a master in Node.
+//! The other half of each pair is Node's: Node's workers under our master, and our
+//! workers under a master in Node.
 
 mod common;
 
@@ -63,7 +63,8 @@ fn nothing_is_left_of_the_articles_workers() {
     }
 }
 
-/// A Node program without a handler for SIGTERM dies of it, in the middle of a response.
+/// A Node program without a handler for SIGTERM dies of it, in the middle of a
+/// response.
 #[test]
 fn a_worker_in_node_finishes_its_response_at_a_stop() {
     let Some((server, _script)) = node_workers(1, SLOW) else { return };

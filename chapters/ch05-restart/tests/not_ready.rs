@@ -69,11 +69,12 @@ fn once_a_worker_gets_ready_there_are_no_more_pauses() {
     server.wait_for_lines("the next one starts in 100 ms", 2);
 }
 
-/// It says so three times (NACK), and then the master kills it: without a listener it is of
-/// no use, and a worker that could not take its listener never gets ready.
+/// It says so three times (NACK), and then the master kills it: without a listener
+/// it is of no use, and a worker that could not take its listener never gets ready.
 #[test]
 fn a_worker_that_cannot_take_its_listener_is_replaced() {
-    // 0, 1, 2 and the two ends of the signal pipe: no number is left for the listener.
+    // 0, 1, 2 and the two ends of the signal pipe: no number is left for the
+    // listener.
     let script = "ulimit -n 5; exec \"$0\" worker";
     let server = server_of(1, &["sh", "-c", script, PROGRAM]);
     server.wait_for_stderr("without its descriptor");
@@ -83,7 +84,8 @@ fn a_worker_that_cannot_take_its_listener_is_replaced() {
     assert_eq!(server.wait(SOON).code(), Some(0));
 }
 
-/// A channel that fails is not a worker that fails: only before it has its listener.
+/// A channel that fails is not a worker that fails: only before it has its
+/// listener.
 #[test]
 fn a_worker_that_closes_its_channel_goes_on_if_it_is_ready() {
     let early = "channel.close(); time.sleep(1000)";

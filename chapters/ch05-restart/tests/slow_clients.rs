@@ -1,5 +1,5 @@
-//! Many clients and slow clients: none is kept waiting by another, and no deadline is
-//! exceeded.
+//! Many clients and slow clients: none is kept waiting by another, and no deadline
+//! is exceeded.
 
 mod common;
 
@@ -19,7 +19,8 @@ use testkit::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Lets this process have `wanted` descriptors; false if the system does not allow it.
+/// Lets this process have `wanted` descriptors; false if the system does not allow
+/// it.
 fn raise_limit(wanted: u64) -> bool {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     let soft = soft.max(wanted.min(hard));
@@ -30,7 +31,8 @@ fn raise_limit(wanted: u64) -> bool {
     soft >= wanted
 }
 
-/// Opens many connections that send `bytes`, and asks something while they are open.
+/// Opens many connections that send `bytes`, and asks something while they are
+/// open.
 fn many(count: usize, bytes: &[u8], most_memory: u64) {
     let server = server(1, 0);
     let worker = only_worker(&server).pid;
@@ -142,8 +144,8 @@ fn at_most_2n_plus_8_workers_run_and_the_log_says_so_once() {
     let server = server(1, 1);
     let full = "10 workers run: none starts before another one exits";
     let mut slow: Vec<Client> = Vec::new();
-    // Each client holds its worker for 5 s: on a busy machine, the first ones are over
-    // before the tenth worker is there.
+    // Each client holds its worker for 5 s: on a busy machine, the first ones are
+    // over before the tenth worker is there.
     while !server.stdout().contains(full) {
         wait_until_full(&server, 1);
         slow.push(accepted(&server, HALF[0]));

@@ -1,4 +1,5 @@
-//! The steps: each loses or keeps waiting what its page says, and the next one does not.
+//! The steps: each loses or keeps waiting what its page says, and the next one does
+//! not.
 
 mod common;
 
@@ -41,7 +42,8 @@ fn restart_on_exit_loses_requests_and_drain_loses_none() {
     }
 }
 
-/// Slow clients on both workers: `drain` has no worker left, `replace_first` has new ones.
+/// Slow clients on both workers: `drain` has no worker left, `replace_first` has
+/// new ones.
 #[test]
 fn only_replace_first_serves_while_slow_clients_hold_the_old_workers() {
     for (name, serves) in [("drain", false), ("replace_first", true)] {

@@ -1,5 +1,5 @@
-//! Every policy of the supervisor as plain functions: no process, and a clock that the test
-//! moves.
+//! Every policy of the supervisor as plain functions: no process, and a clock that
+//! the test moves.
 
 mod common;
 
@@ -29,6 +29,7 @@ fn when_all_are_ready_there_is_no_deadline() {
     assert_eq!(policy.after(3_600_000), []);
 }
 
+// ANCHOR: retires
 #[test]
 fn a_worker_that_retires_is_replaced_at_once_and_only_once() {
     let mut policy = Policy::ready(2);
@@ -41,6 +42,7 @@ fn a_worker_that_retires_is_replaced_at_once_and_only_once() {
     assert_eq!(policy.tell(Input::Exited(Id(0))), [], "and is unknown now");
     assert_eq!(policy.supervisor.deadline(), None);
 }
+// ANCHOR_END: retires
 
 #[test]
 fn a_worker_that_is_killed_is_replaced_at_once_and_only_once() {
@@ -65,6 +67,7 @@ fn workers_that_die_together_are_replaced_together() {
     assert_eq!(policy.supervisor.deadline(), None);
 }
 
+// ANCHOR: pauses
 #[test]
 fn pauses_double_from_100_ms_to_5_s_and_stay_there() {
     let mut policy = Policy::new(1);
@@ -77,6 +80,7 @@ fn pauses_double_from_100_ms_to_5_s_and_stay_there() {
         assert_eq!(policy.after(1), [Action::Start], "after {milliseconds} ms");
     }
 }
+// ANCHOR_END: pauses
 
 #[test]
 fn a_worker_that_gets_ready_ends_the_pauses() {
@@ -153,7 +157,8 @@ fn a_worker_that_retires_for_more_than_5_5_s_is_killed_once() {
     assert_eq!(policy.tell(Input::Exited(Id(0))), []);
 }
 
-/// The master itself was stopped for a while (SIGSTOP), and then reads what arrived.
+/// The master itself was stopped for a while (SIGSTOP), and then reads what
+/// arrived.
 #[test]
 fn what_arrived_counts_before_what_the_clock_says() {
     let mut policy = Policy::ready(2);
@@ -286,9 +291,7 @@ fn a_second_stop_kills_all() {
         "timeout(1) sends the same signal twice"
     );
     policy.after(6);
-    assert_eq!(policy.tell(Input::Stop), [0, 1, 2].map(|id| Action::Kill(Id(id))));
-    for id in 0..2 {
-        assert_eq!(policy.tell(Input::Exited(Id(id))), []);
-    }
-    assert_eq!(policy.tell(Input::Exited(Id(2))), [Action::Exit { forced: true }]);
+    let exit = Action::Exit { forced: true };
+    let [a, b, c] = [0, 1, 2].map(|id| Action::Kill(Id(id)));
+    assert_eq!(policy.tell(Input::Stop), [a, b, c, exit], "and does not wait");
 }

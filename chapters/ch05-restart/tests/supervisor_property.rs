@@ -1,5 +1,5 @@
-//! The supervisor under everything that can happen, in any order, at any time: what must
-//! hold always.
+//! The supervisor under everything that can happen, in any order, at any time: what
+//! must hold always.
 
 mod common;
 
@@ -134,7 +134,8 @@ impl World {
                 self.lose(id, Life::Retiring);
             }
             Action::Exit { .. } => {
-                self.must(self.workers.is_empty(), "no worker is left behind");
+                let left = self.are(&[Life::Starting, Life::Ready, Life::Retiring]);
+                self.must(left.is_empty(), "no worker is left behind");
                 self.exited = true;
             }
             Action::Pause(_) | Action::Full(_) => {}

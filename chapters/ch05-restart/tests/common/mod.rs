@@ -1,5 +1,5 @@
-//! What the tests of this chapter share: a server, its workers as its log tells of them, a
-//! load.
+//! What the tests of this chapter share: a server, its workers as its log tells of
+//! them, a load.
 
 #![allow(dead_code)] // Each test program uses its part of this.
 
@@ -29,8 +29,8 @@ pub const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// The first bytes of [`GET`], and the others.
 pub const HALF: [&[u8]; 2] = [b"GET / HTTP/1.1\r\nHo", b"st: localhost\r\n\r\n"];
 
-/// Descriptors of a worker without connections: 0, 1, 2, the channel, the listener and the
-/// two ends of its signal pipe.
+/// Descriptors of a worker without connections: 0, 1, 2, the channel, the listener
+/// and the two ends of its signal pipe.
 pub const WORKER_FDS: usize = 7;
 
 /// The path of the chapter's program.
@@ -68,7 +68,8 @@ pub fn wait_until_full(server: &Running, workers: usize) {
     });
 }
 
-/// The workers that are ready, and neither retire nor have exited: as the master's log says.
+/// The workers that are ready, and neither retire nor have exited: as the master's
+/// log says.
 pub fn serving(server: &Running) -> BTreeSet<i32> {
     replay(server, "is").0
 }
@@ -78,8 +79,9 @@ pub fn most_at_once(server: &Running) -> usize {
     replay(server, "started").1
 }
 
-/// Goes through the master's log: which workers serve in the end, and how many did at most.
-/// A worker begins with the word `begins`, and ends with its `drains` or its exit.
+/// Goes through the master's log: which workers serve in the end, and how many did
+/// at most. A worker begins with the word `begins`, and ends with its `drains` or
+/// its exit.
 fn replay(server: &Running, begins: &str) -> (BTreeSet<i32>, usize) {
     let (mut serving, mut most) = (BTreeSet::new(), 0);
     let log = server.stdout();
@@ -126,7 +128,8 @@ pub fn signal_all(server: &Running, each: Signal) {
     server.children().into_iter().for_each(|worker| signal(worker, each));
 }
 
-/// Connects, sends `bytes`, and returns once the only worker has accepted the connection.
+/// Connects, sends `bytes`, and returns once the only worker has accepted the
+/// connection.
 #[track_caller]
 pub fn accepted(server: &Running, bytes: &[u8]) -> Client {
     let worker = only_worker(server).pid;
@@ -144,7 +147,8 @@ pub fn connected(server: &Running, bytes: &[u8]) -> Client {
     client
 }
 
-/// Reads a response, which must be the worker's own, and the worker's process id in it.
+/// Reads a response, which must be the worker's own, and the worker's process id in
+/// it.
 #[track_caller]
 pub fn response(client: &mut Client) -> (Response, i32) {
     let response = client.read_response();
@@ -166,8 +170,8 @@ pub fn memory(pid: i32) -> u64 {
     value.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
-/// A line of `/proc/PID/status` (proc_pid_status(5)), without its name; `None` if the
-/// process does not exist.
+/// A line of `/proc/PID/status` (proc_pid_status(5)), without its name; `None` if
+/// the process does not exist.
 pub fn status(pid: i32, name: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let value = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -187,8 +191,8 @@ pub fn installed(name: &str) -> bool {
     found
 }
 
-/// Tells why a test returns early. Not `eprintln!`: the harness keeps that back when a test
-/// passes.
+/// Tells why a test returns early. Not `eprintln!`: the harness keeps that back
+/// when a test passes.
 pub fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "skipped: {why}");
 }

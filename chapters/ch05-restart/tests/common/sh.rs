@@ -7,8 +7,8 @@ pub fn sh(script: &str) -> [&str; 3] {
     ["sh", "-c", script]
 }
 
-/// Python, with what every worker of these tests needs: `channel`, and `take()`, which
-/// receives the listener and acknowledges it.
+/// Python, with what every worker of these tests needs: `channel`, and `take()`,
+/// which receives the listener and acknowledges it.
 const PRELUDE: &str = "
 import array, json, os, signal, socket, sys, time
 channel = socket.socket(fileno=int(os.environ['NODE_CHANNEL_FD']))
@@ -32,8 +32,8 @@ def serve(listener):
         client.close()
 ";
 
-/// A server whose workers run `script` in Python; `None`, and a line on standard error, if there
-/// is no Python.
+/// A server whose workers run `script` in Python; `None`, and a line on standard
+/// error, if there is no Python.
 pub fn python_server(workers: usize, script: &str) -> Option<Running> {
     if !super::installed("python3") {
         return None;

@@ -57,7 +57,8 @@ impl Alone {
         next.expect("the worker sends something")
     }
 
-    /// Blocks until the worker closes its channel, and returns all messages before that.
+    /// Blocks until the worker closes its channel, and returns all messages before
+    /// that.
     #[track_caller]
     pub fn last_messages(&mut self) -> Vec<Value> {
         let mut messages = Vec::new();

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2016 # The lines are typed in as they are.
+. "$(dirname "$0")/../terminal.bash"
+serve_step ch05-restart restart_on_exit
+cd "$work"
+type_in 'ask() { curl -s -m 5 http://127.0.0.1:1337 >>answers || echo lost; }'
+measure 'for i in {1..50}; do ask & done | grep -c lost' 1 49
+lost=$number
+measure 'grep -c handled answers' $((50 - lost)) $((50 - lost))
