@@ -26,7 +26,7 @@ all_answer() { ask && [ "$(who)" = 2 ]; }
 ok "both workers answer" until_true 10 all_answer
 
 kill -KILL "${pids[0]}"
-until_log "worker ${pids[0]} was killed by SIGKILL; nobody replaces it"
+until_log "worker ${pids[0]} was killed by SIGKILL; it is not replaced"
 : >"$work/answers"
 for _ in {1..10}; do ask; done
 ok "one is killed: the other answers 10 of 10" [ "$(grep -cx ".* ${pids[1]}" "$work/answers")" = 10 ]

@@ -5,4 +5,4 @@ echo '$ bash book/scripts/ask-and-count.sh'
 bash book/scripts/ask-and-count.sh "$url" >"$work/counts"
 sed -E 's/: /: ~/' "$work/counts"
 hang=$(sed -n 's/^no answer: //p' "$work/counts")
-if [ "$hang" = 0 ]; then fail "nobody hangs"; fi
+if [ "$hang" = 0 ]; then fail "no client hangs"; fi

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
-serve ch03-handles --workers 2
-until_log 'the parent has closed its own'
+serve_step ch03-handles shared_listener
+two() { [ "$(workers "$server" | wc -l)" = 2 ]; }
+until_true 5 two
 mapfile -t pids < <(workers "$server")
 port=${url##*:}
-# All threads have to stand still before the first client comes.
-stopped() { ! grep -h '^State:' "/proc/$1/task"/*/status | grep -qv stopped; }
+stopped() { grep -q '^State:.*stopped' "/proc/$1/status"; }
 for pid in "${pids[@]}"; do
   type_in "kill -STOP $pid"
   until_true 5 stopped "$pid" || fail "$pid goes on"
@@ -18,7 +18,7 @@ for n in 1 2 3; do
 done
 waiting() { ss -Hltn "sport = :$port" | awk '{ print $2 }'; }
 three_wait() { [ "$(waiting)" = 3 ]; }
-until_true 5 three_wait || fail "nobody waits in the backlog"
+until_true 5 three_wait || fail "no client waits in the backlog"
 echo "\$ ss -Hltn 'sport = :1337'"
 ss -Hltn "sport = :$port" | sed -E 's/ +/ /g; s/ $//'
 type_in "kill -KILL ${pids[0]}"

@@ -1,3 +1,5 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
-script killed-in-accept
+build_step ch03-handles shared_listener
+echo '$ node book/node/killed-in-accept.js target/debug/examples/shared_listener'
+node book/node/killed-in-accept.js "$program"

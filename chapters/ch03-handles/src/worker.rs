@@ -101,14 +101,16 @@ fn answer(request: Request) {
 /// tiny_http panics if it cannot start a thread for a connection. That ends its thread that
 /// accepts, and only that: the process would live on, and serve nothing.
 fn exit_if_a_thread_panics() {
+    static RESETS: LogLimit = LogLimit::new();
     panic::set_hook(Box::new(|panic| {
         let file = panic.location().map_or("", |place| place.file());
         if file.contains("tiny_http") && file.ends_with("client.rs") {
-            // A client has reset its connection before it was accepted. tiny_http panics
-            // then, in that connection's thread: no other is affected.
-            return;
+            // It panics here too, in the thread of one connection: no other is affected.
+            let line = "a client reset its connection before it was accepted";
+            return RESETS.complain(Instant::now(), line);
         }
-        exit_deaf(&panic.to_string().replace('\n', " "));
+        let text = panic.payload().downcast_ref::<String>();
+        exit_deaf(text.map_or("a thread panicked", String::as_str));
     }));
 }
 

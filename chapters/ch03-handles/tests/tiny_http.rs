@@ -106,7 +106,8 @@ fn clients_that_reset_before_they_are_accepted_cost_no_other_client() {
     for _ in 0..50 {
         assert_eq!(http::get(parent.addr()).expect("an answer").status, 200);
     }
-    assert_eq!(parent.stderr(), "");
+    parent.wait_for_stderr("a client reset its connection before it was accepted");
+    assert!(parent.stderr().lines().count() < 50, "the log is limited");
     assert!(worker.alive());
 }
 

@@ -11,4 +11,4 @@ for pid in "${pids[@]}"; do
 done
 gone "$server" 5 || fail "the parent goes on"
 show_log
-type_in 'curl -s http://127.0.0.1:1337; echo "curl ends with $?"'
+type_in 'curl -s http://127.0.0.1:1337; echo "curl exits with $?"'
