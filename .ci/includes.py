@@ -24,7 +24,6 @@ import sys
 NOT_YET = {
     # 2
     # 3
-    "ch03",
     # 4
     "ch04",
     # 5

@@ -10,7 +10,8 @@ const listener = net.createServer();
 function tell(when) {
   const info = readFileSync(`/proc/self/fdinfo/${listener._handle.fd}`, 'utf8');
   const flags = parseInt(/^flags:\s*(\d+)/m.exec(info)[1], 8);
-  console.log(`${when}: O_NONBLOCK is ${flags & constants.O_NONBLOCK ? 'on' : 'off'}`);
+  const isSet = flags & constants.O_NONBLOCK;
+  console.log(`${when}: O_NONBLOCK is ${isSet ? 'on' : 'off'}`);
 }
 
 listener.listen(0, '127.0.0.1', () => {

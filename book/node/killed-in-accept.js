@@ -1,16 +1,16 @@
-// Kills a child that is blocked in accept(2), and connects at once, until the child takes
-// the connection with it: node killed-in-accept.js PROGRAM
+// Kills a child that is blocked in accept(2), and connects at once, until a connection is
+// takes the connection with it: node killed-in-accept.js PROGRAM
 const { execFileSync, spawn } = require('node:child_process');
 const net = require('node:net');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 function childrenOf(pid) {
-  const lines = execFileSync('ps', ['-o', 'pid=', '--ppid', pid], { encoding: 'utf8' });
-  return lines.trim().split(/\s+/).map(Number);
+  const lines = execFileSync('ps', ['-o', 'pid=', '--ppid', pid]);
+  return String(lines).trim().split(/\s+/).map(Number);
 }
 
-// Starts a server, kills one of its two children, and asks. Resolves to whether an answer
-// arrived.
+// Starts a server, kills one of its two children, and asks. Resolves to whether an
+// answer arrived.
 async function round(program) {
   const server = spawn(program, ['127.0.0.1:0']);
   const [line] = await server.stdout.setEncoding('utf8').take(1).toArray();
@@ -32,7 +32,7 @@ async function round(program) {
 (async () => {
   for (let kills = 1; kills <= 500; kills++) {
     if (await round(process.argv[2])) continue;
-    console.log(`~${kills} children were killed until one took a connection with it`);
+    console.log(`~${kills} children were killed before a connection was lost`);
     process.exit();
   }
   process.exit(1);

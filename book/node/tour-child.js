@@ -8,7 +8,8 @@ process.on('message', (name, handle) => {
   speak(type, handle, `${process.pid} speaks through ${is}\n`);
 });
 
-// Node has made an object of it. Its class tells the type, and the class inside it the rest.
+// Node has made an object of it. Its class tells the type, and the class inside it
+// the rest.
 function look(handle) {
   if (handle instanceof dgram.Socket) return ['dgram.Socket', 'a UDP socket'];
   const inner = (handle._handle ?? handle).constructor.name;

@@ -9,7 +9,7 @@ seconds=${3:-3}
 # To write to /dev/tcp/HOST/PORT is to open a connection: bash(1).
 for _ in $(seq "$clients"); do
   {
-    printf 'POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: 2000\r\n\r\n' "${url#http://}"
+    printf 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n'
     sleep "$seconds"
   } >"/dev/tcp/127.0.0.1/${url##*:}" &
   sleep 0.1

@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
-# Sends one request, and tells how many workers have woken up for it:
+# Sends one request, and prints how many workers woke up for it:
 # bash book/scripts/who-wakes.sh PARENT [URL]
 set -euo pipefail
 parent=$1
 url=${2:-http://127.0.0.1:1337}
 
-# A thread that waits is counted each time it begins to: voluntary_ctxt_switches, proc(5).
-waits() { cat "/proc/$1/task"/*/status | awk '/^voluntary/ { sum += $2 } END { print sum }'; }
+# How often the threads of a process have begun to wait (proc(5)).
+waits() {
+  cat "/proc/$1/task"/*/status | awk '/^voluntary/ { sum += $2 } END { print sum }'
+}
 
 declare -A before
-for worker in $(ps -o pid= --ppid "$parent"); do before[$worker]=$(waits "$worker"); done
+for worker in $(ps -o pid= --ppid "$parent"); do
+  before[$worker]=$(waits "$worker")
+done
 curl --silent --output /dev/null "$url"
 sleep 0.2
 woken=0

@@ -1,4 +1,6 @@
-//! A descriptor with its type: what the sender says that it is, checked with the kernel.
+// ANCHOR: head
+//! A descriptor with its type: what the sender says that it is, checked with the
+//! kernel.
 
 use std::{
     error::Error,
@@ -18,27 +20,7 @@ use nix::sys::{
     },
     stat::{SFlag, fstat},
 };
-
-// ANCHOR: handle
-/// What can be sent with a message: Node's `sendHandle`.
-#[derive(Debug)]
-pub enum Handle {
-    /// A TCP connection: Node's `net.Socket`.
-    Tcp(TcpStream),
-    /// A Unix stream: also `net.Socket` in Node.
-    Unix(UnixStream),
-    /// A TCP listener: `net.Server`.
-    TcpListener(TcpListener),
-    /// A Unix listener: also `net.Server`.
-    UnixListener(UnixListener),
-    /// A UDP socket: `dgram.Socket`.
-    Udp(UdpSocket),
-    /// The bare descriptor of a TCP socket, a Unix socket or a pipe: `net.Native`.
-    Native(OwnedFd),
-    /// The bare descriptor of a UDP socket: `dgram.Native`.
-    UdpNative(OwnedFd),
-}
-// ANCHOR_END: handle
+// ANCHOR_END: head
 
 // ANCHOR: kind
 /// What the kernel says about a descriptor.
@@ -92,12 +74,34 @@ impl Kind {
 }
 // ANCHOR_END: of
 
+// ANCHOR: handle
+/// What can be sent with a message: Node's `sendHandle`.
+#[derive(Debug)]
+pub enum Handle {
+    /// A TCP connection: Node's `net.Socket`.
+    Tcp(TcpStream),
+    /// A Unix stream: also `net.Socket` in Node.
+    Unix(UnixStream),
+    /// A TCP listener: `net.Server`.
+    TcpListener(TcpListener),
+    /// A Unix listener: also `net.Server`.
+    UnixListener(UnixListener),
+    /// A UDP socket: `dgram.Socket`.
+    Udp(UdpSocket),
+    /// The bare descriptor of a TCP socket, a Unix socket or a pipe: `net.Native`.
+    Native(OwnedFd),
+    /// The bare descriptor of a UDP socket: `dgram.Native`.
+    UdpNative(OwnedFd),
+}
+// ANCHOR_END: handle
+
 impl Handle {
     // ANCHOR: from_fd
     /// Makes a handle of `fd`, which arrived in an envelope with the type `said`.
     ///
     /// # Errors
-    /// [`WrongHandle`] if the kernel says that it is something else. Then `fd` is closed.
+    /// [`WrongHandle`] if the kernel says that it is something else. Then `fd` is
+    /// closed.
     pub fn from_fd(said: &str, fd: OwnedFd) -> Result<Handle, WrongHandle> {
         let is = Kind::of(&fd).unwrap_or(Kind::Other);
         Ok(match (said, is) {

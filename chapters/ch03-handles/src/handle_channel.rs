@@ -1,3 +1,4 @@
+// ANCHOR: head
 //! A channel whose handles have types.
 
 use std::{
@@ -14,10 +15,11 @@ use nix::poll::PollFlags;
 use serde_json::{Value, json};
 
 use crate::Handle;
+// ANCHOR_END: head
 
 // ANCHOR: channel
-/// Chapter 2's channel with types: it sends and receives a [`Handle`] in place of a bare
-/// descriptor. It never blocks.
+/// Chapter 2's channel with types: it sends and receives a [`Handle`] in place of a
+/// bare descriptor. It never blocks.
 #[derive(Debug)]
 pub struct HandleChannel(FdChannel);
 // ANCHOR_END: channel
@@ -34,9 +36,9 @@ impl HandleChannel {
     // ANCHOR_END: new
 
     // ANCHOR: send_handle
-    /// Sends a message with a handle, like Node's `send(message, handle)`. Our copy of the
-    /// descriptor is closed when the peer has acknowledged it: to keep a listener, send a
-    /// `try_clone()` of it.
+    /// Sends a message with a handle, like Node's `send(message, handle)`. Our copy
+    /// of the descriptor is closed when the peer has acknowledged it: to keep a
+    /// listener, send a `try_clone()` of it.
     ///
     /// # Errors
     /// As [`FdChannel::send_handle`]; the descriptor comes back.
@@ -57,9 +59,9 @@ impl HandleChannel {
     // ANCHOR_END: send_handle
 
     // ANCHOR: receive
-    /// Writes what may leave and reads what has arrived, as [`FdChannel::receive`] does. A
-    /// handle that is not what its envelope says is closed, and delivered as
-    /// [`Received::Ignored`].
+    /// Writes what may leave and reads what has arrived, as [`FdChannel::receive`]
+    /// does. A handle that is not what its envelope says is closed, and delivered
+    /// as [`Received::Ignored`].
     pub fn receive(&mut self) -> Vec<Received<Handle>> {
         self.0.receive().into_iter().map(typed).collect()
     }

@@ -1,4 +1,5 @@
-//! The parent listens and sends its listener to its children. They accept by themselves.
+//! The parent listens and sends its listener to its children. They accept by
+//! themselves.
 
 mod parent;
 mod tour;
@@ -14,7 +15,8 @@ use parent::Parent;
 const USAGE: &str = "\
 Listens, sends the listener to every worker, and lets the workers serve.
 
-Usage: ch03-handles [--addr 127.0.0.1] [--port 1337] [--workers N] [--exec PROGRAM ARG...]
+Usage: ch03-handles [--addr 127.0.0.1] [--port 1337] [--workers N]
+                    [--exec PROGRAM ARG...]
        ch03-handles tour [--exec PROGRAM ARG...]
        ch03-handles worker [NAME]
 
@@ -24,9 +26,9 @@ Usage: ch03-handles [--addr 127.0.0.1] [--port 1337] [--workers N] [--exec PROGR
   --exec PROGRAM ARG...   run PROGRAM as the workers
   --help                  show this
 
-  tour                    send one handle of each type to a child, which uses it
-  worker                  a child: serves a listener that arrives with the message \"server\";
-                          reports what any other handle is, and uses it (needs a channel)
+  tour     send one handle of each type to a child, which uses it
+  worker   a child: serves a listener that arrives with the message 'server',
+           reports what any other handle is, and uses it (needs a channel)
 ";
 
 fn main() -> ExitCode {
@@ -41,10 +43,7 @@ fn main() -> ExitCode {
             }
         }
         if process::id() == 1 {
-            log(
-                "this is process 1: start it with an init (docker run --init), or it \
-                 ignores SIGTERM and SIGINT and does not reap orphans",
-            );
+            log("this is process 1, and no signal ends it: start it with an init");
         }
         let listener = options.listen()?;
         Parent::start(listener, options.workers, || options.worker())?.run()
@@ -61,7 +60,8 @@ fn tour(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.worker_name()?;
-    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    // SAFETY: nothing has run yet that could have started a thread or opened a
+    // descriptor.
     let stream = unsafe { inherited_channel() }?;
     worker::run(HandleChannel::new(stream)?)
 }

@@ -1,4 +1,6 @@
-//! The parent: sends the listener to every worker, closes its own copy, and watches.
+// ANCHOR: head
+//! The parent: sends the listener to every worker, closes its own copy, and
+//! watches.
 
 use std::{
     io,
@@ -15,7 +17,9 @@ use ch03_handles::{Handle, HandleChannel};
 use cli::{LogLimit, complain, log, reason};
 use nix::{poll::PollFd, sys::signal::Signal};
 use serde_json::Value;
+// ANCHOR_END: head
 
+// ANCHOR: worker
 /// A child and the channel to it.
 struct Worker {
     child: Child,
@@ -26,7 +30,9 @@ struct Worker {
     message_limit: LogLimit,
     fault_limit: LogLimit,
 }
+// ANCHOR_END: worker
 
+// ANCHOR: parent
 /// The parent of chapter 3.
 pub struct Parent {
     /// `None` once every worker has its own copy.
@@ -34,26 +40,30 @@ pub struct Parent {
     /// `None` once it has died.
     workers: Vec<Option<Worker>>,
 }
+// ANCHOR_END: parent
 
 impl Parent {
+    // ANCHOR: start
     /// Starts `count` workers and sends `listener` to each.
     pub fn start(
         listener: TcpListener,
         count: usize,
         command: impl Fn() -> anyhow::Result<Command>,
     ) -> anyhow::Result<Parent> {
-        // Node workers poll: one connection wakes all of them, and those that find it
-        // taken must not block in accept(2). Our own workers switch this off again.
-        listener.set_nonblocking(true)?;
+        // One connection wakes all Node workers. Those that come too late must not
+        // block in accept(2). Our own workers set it back.
+        listener.set_nonblocking(true).context("cannot set O_NONBLOCK")?;
         let mut workers = Vec::new();
         for _ in 0..count {
             workers.push(Some(Worker::start(command()?, &listener)?));
         }
         Ok(Parent { listener: Some(listener), workers })
     }
+    // ANCHOR_END: start
 
-    /// Watches the workers until none is left. It cannot replace them: it has no listener
-    /// for them.
+    // ANCHOR: run
+    /// Watches the workers until none is left. It cannot replace one: it has no
+    /// listener any more.
     pub fn run(mut self) -> anyhow::Result<ExitCode> {
         while self.workers.iter().any(Option::is_some) {
             for index in self.poll().context("cannot wait for the workers")? {
@@ -63,7 +73,9 @@ impl Parent {
         }
         bail!("no worker is left, and this chapter does not replace them");
     }
+    // ANCHOR_END: run
 
+    // ANCHOR: poll
     /// Blocks until a worker has sent something, or has closed its channel.
     fn poll(&self) -> io::Result<Vec<usize>> {
         let mut polled = Vec::new();
@@ -74,7 +86,9 @@ impl Parent {
         }
         poll_tokens(polled, None)
     }
+    // ANCHOR_END: poll
 
+    // ANCHOR: receive
     /// Reads what a worker has sent.
     fn receive(&mut self, index: usize) {
         let Some(worker) = &mut self.workers[index] else { return };
@@ -112,10 +126,11 @@ impl Parent {
             self.workers[index].take().into_iter().for_each(Worker::end);
         }
     }
+    // ANCHOR_END: receive
 
-    /// The port is free when the last copy of the listener is closed. The workers have
-    /// theirs: so when the last worker exits, no connection waits in a backlog from which
-    /// no process accepts.
+    // ANCHOR: close
+    /// Closes our copy of the listener. If we kept it, the socket would outlive the
+    /// last worker: clients could connect, and no process would accept.
     fn close_listener_once_all_are_ready(&mut self) {
         let mut running = self.workers.iter().flatten().peekable();
         if self.listener.is_some()
@@ -126,9 +141,11 @@ impl Parent {
             log("every worker has the listener; the parent has closed its own");
         }
     }
+    // ANCHOR_END: close
 }
 
 impl Worker {
+    // ANCHOR: start_worker
     /// Starts a worker and sends it a copy of the listener.
     fn start(command: Command, listener: &TcpListener) -> anyhow::Result<Worker> {
         let program = command.get_program().to_string_lossy().into_owned();
@@ -150,7 +167,9 @@ impl Worker {
             fault_limit: LogLimit::new(),
         })
     }
+    // ANCHOR_END: start_worker
 
+    // ANCHOR: end
     /// Its channel has ended, so it is dead or of no use: reaps it.
     fn end(mut self) {
         let _ = self.child.kill(Signal::SIGKILL);
@@ -164,4 +183,5 @@ impl Worker {
             }
         }
     }
+    // ANCHOR_END: end
 }

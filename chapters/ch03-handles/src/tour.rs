@@ -1,3 +1,4 @@
+// ANCHOR: head
 //! The tour: one handle of each type goes to a child, which writes through it.
 //!
 //! The parent keeps the other end of each handle, and checks what it reads there.
@@ -25,7 +26,9 @@ use nix::{
     poll::{PollFd, PollFlags},
 };
 use serde_json::{Value, json};
+// ANCHOR_END: head
 
+// ANCHOR: stop
 /// How long the other process may take for each handle.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
@@ -36,7 +39,9 @@ struct Stop {
     /// Reads, at the other end of the handle, what the child writes.
     read: Box<dyn FnOnce() -> io::Result<String>>,
 }
+// ANCHOR_END: stop
 
+// ANCHOR: run
 /// The parent's side. Fails if the child does not report and use each handle.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     let program = command.get_program().to_string_lossy().into_owned();
@@ -76,7 +81,9 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     say("each handle arrived as what it is, and works");
     Ok(ExitCode::SUCCESS)
 }
+// ANCHOR_END: run
 
+// ANCHOR: use_handle
 /// The child's side: reports what `handle` is, then uses it.
 pub fn use_handle(
     channel: &mut HandleChannel,
@@ -89,9 +96,11 @@ pub fn use_handle(
     channel.send(&report).context("cannot report a handle")?;
     speak_through(handle.into(), is).with_context(|| format!("cannot use {is}"))
 }
+// ANCHOR_END: use_handle
 
-/// Writes a sentence through `fd`: on a connection at once, on a listener to the first
-/// client, on a UDP socket to the sender of the first datagram.
+// ANCHOR: speak_through
+/// Writes a sentence through `fd`: on a connection at once, on a listener to the
+/// first client, on a UDP socket to the sender of the first datagram.
 fn speak_through(fd: OwnedFd, is: Kind) -> io::Result<()> {
     // Others may use the same socket: accept(2) must not block if they were faster.
     fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -118,7 +127,9 @@ fn speak_through(fd: OwnedFd, is: Kind) -> io::Result<()> {
     };
     stream.write_all(text.as_bytes())
 }
+// ANCHOR_END: speak_through
 
+// ANCHOR: stops
 /// One handle of each of Node's types.
 fn stops() -> anyhow::Result<Vec<Stop>> {
     let mut stops = Vec::new();
@@ -159,7 +170,9 @@ fn stops() -> anyhow::Result<Vec<Stop>> {
     add("bare UDP", Handle::UdpNative(theirs.into()), Box::new(|| ask(ours)));
     Ok(stops)
 }
+// ANCHOR_END: stops
 
+// ANCHOR: pairs
 /// A listener, and a client that waits in its backlog.
 fn tcp_listener() -> io::Result<(TcpListener, TcpStream)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -194,7 +207,9 @@ fn udp_pair() -> io::Result<(UdpSocket, UdpSocket)> {
     socket.connect(peer.local_addr()?)?;
     Ok((socket, peer))
 }
+// ANCHOR_END: pairs
 
+// ANCHOR: receive
 /// The child's report: the first message that it sends.
 fn receive(channel: &mut HandleChannel) -> anyhow::Result<Value> {
     loop {
@@ -211,7 +226,9 @@ fn receive(channel: &mut HandleChannel) -> anyhow::Result<Value> {
         }
     }
 }
+// ANCHOR_END: receive
 
+// ANCHOR: read
 /// Everything up to the end of the stream.
 fn read_all(mut stream: impl Read + AsFd) -> io::Result<String> {
     let mut text = String::new();
@@ -237,3 +254,4 @@ fn wait_for(fd: &impl AsFd, events: PollFlags) -> io::Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: read

@@ -1,3 +1,4 @@
+// ANCHOR: head
 //! The child: serves the listener that its parent sends, with tiny_http.
 
 use std::{
@@ -18,13 +19,17 @@ use nix::poll::PollFd;
 use tiny_http::{Header, Request, Response, Server};
 
 use crate::tour;
+// ANCHOR_END: head
 
+// ANCHOR: threads
 /// Threads that answer requests.
 ///
-/// tiny_http reads a request's body to its end before it lets go of the request. So a client
-/// that does not send its body keeps one of these threads.
+/// tiny_http reads a request's body to its end before it lets go of the request. So
+/// a client that does not send its body keeps one of these threads.
 const THREADS: usize = 8;
+// ANCHOR_END: threads
 
+// ANCHOR: run
 /// Does what the parent sends, until the parent closes the channel.
 pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
     let log_limit = LogLimit::new();
@@ -59,16 +64,18 @@ pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
         }
     }
 }
+// ANCHOR_END: run
 
+// ANCHOR: serve
 /// Serves `listener` in threads of its own. Does not block.
 ///
 /// # Errors
 /// When no thread can be started.
 fn serve(listener: TcpListener) -> anyhow::Result<()> {
     exit_if_a_thread_panics();
-    // tiny_http's thread that accepts ends at the first error, EAGAIN included. So accept(2)
-    // must block. O_NONBLOCK belongs to the socket, not to the descriptor (fcntl(2)): this
-    // clears it for every worker.
+    // tiny_http's thread that accepts ends at the first error, EAGAIN included. So
+    // accept(2) must block. O_NONBLOCK belongs to the socket, not to the descriptor
+    // (fcntl(2)): this clears it for every worker.
     listener.set_nonblocking(false).context("cannot make the listener block")?;
     let server = Server::from_listener(listener, None)
         .map_err(|why| anyhow!("cannot serve: {why}"))?;
@@ -89,7 +96,9 @@ fn serve(listener: TcpListener) -> anyhow::Result<()> {
     }
     Ok(())
 }
+// ANCHOR_END: serve
 
+// ANCHOR: answer
 /// Writes the response. If that fails, the client is gone.
 fn answer(request: Request) {
     let text = format!("handled by child, pid is {}\n", process::id());
@@ -97,15 +106,19 @@ fn answer(request: Request) {
         Header::from_bytes("Content-Type", "text/plain").expect("a valid header");
     let _ = request.respond(Response::from_string(text).with_header(plain));
 }
+// ANCHOR_END: answer
 
-/// tiny_http panics if it cannot start a thread for a connection. That ends its thread that
-/// accepts, and only that: the process would live on, and serve nothing.
+// ANCHOR: deaf
+/// tiny_http panics if it cannot start a thread for a connection. That ends its
+/// thread that accepts, and only that: the process would live on, and serve
+/// nothing.
 fn exit_if_a_thread_panics() {
     static RESETS: LogLimit = LogLimit::new();
     panic::set_hook(Box::new(|panic| {
         let file = panic.location().map_or("", |place| place.file());
         if file.contains("tiny_http") && file.ends_with("client.rs") {
-            // It panics here too, in the thread of one connection: no other is affected.
+            // It panics here too, in the thread of one connection: no other is
+            // affected.
             let line = "a client reset its connection before it was accepted";
             return RESETS.complain(Instant::now(), line);
         }
@@ -114,8 +127,10 @@ fn exit_if_a_thread_panics() {
     }));
 }
 
-/// Exits, because no thread accepts any more. The parent reads the end of the channel.
+/// Exits, because no thread accepts any more. The parent reads the end of the
+/// channel.
 fn exit_deaf(why: &str) -> ! {
     complain(format_args!("cannot accept any more: {why}"));
     process::exit(1);
 }
+// ANCHOR_END: deaf

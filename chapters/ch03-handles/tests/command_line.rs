@@ -1,4 +1,5 @@
-//! A wrong command line is 2 and shows the usage; anything else that fails is 1 and one line.
+//! A wrong command line is 2 and shows the usage; anything else that fails is 1 and
+//! one line.
 
 mod common;
 
@@ -131,7 +132,8 @@ fn a_message_of_a_worker_is_logged() {
     assert!(output.stdout.contains("says \"hello\""), "{}", output.stdout);
 }
 
-/// A process 1 ignores every signal that it does not handle (kill(2)): also SIGTERM.
+/// A process 1 ignores every signal that it does not handle (kill(2)): also
+/// SIGTERM.
 #[test]
 fn as_process_1_the_parent_says_that_it_needs_an_init() {
     let unshare = |arguments: &[&str]| {
@@ -146,10 +148,7 @@ fn as_process_1_the_parent_says_that_it_needs_an_init() {
     let own = env!("CARGO_BIN_EXE_ch03-handles");
     let output = unshare(&[own, "--port", "0", "--exec", "true"]).output();
     let first = output.stdout.lines().next().unwrap_or_default();
-    assert!(
-        first.starts_with("this is process 1: start it with an init"),
-        "{first}"
-    );
+    assert!(first.starts_with("this is process 1, and no signal"), "{first}");
 }
 
 /// `cannot do X: why`, whatever runs out.

@@ -205,7 +205,8 @@ fn a_handle_that_is_refused_three_times_comes_back() {
     assert_eq!(lines.next().expect("a line").expect("readable"), "\"behind it\"");
 }
 
-/// Whenever a channel ends: before a handle is sent, while it waits, after it was written.
+/// Whenever a channel ends: before a handle is sent, while it waits, after it was
+/// written.
 #[test]
 fn a_handle_is_not_lost_with_its_channel() {
     // It waits behind another one, and the peer closes.

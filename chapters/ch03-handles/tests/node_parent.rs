@@ -5,7 +5,8 @@ mod common;
 use common::LONG;
 use testkit::{Program, node, node_program};
 
-/// Runs a Node parent whose child is this chapter's worker; it must exit with 0, and print `last_word` last.
+/// Runs a Node parent whose child is this chapter's worker; it must exit with 0,
+/// and print `last_word` last.
 #[track_caller]
 fn parent(script: &str, last_word: &str) -> String {
     let Some(node) = node() else { return String::new() };

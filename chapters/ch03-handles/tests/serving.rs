@@ -54,7 +54,8 @@ fn sockets(pid: i32) -> HashSet<String> {
         .collect()
 }
 
-/// The listener's name in `/proc`: proc_net(5) has it as the tenth field, 0A is LISTEN.
+/// The listener's name in `/proc`: proc_net(5) has it as the tenth field, 0A is
+/// LISTEN.
 fn listener_on(port: u16) -> String {
     let table = fs::read_to_string("/proc/net/tcp").expect("Linux");
     let local = format!(":{port:04X}");
@@ -151,7 +152,8 @@ fn when_all_workers_die_the_parent_exits() {
 fn a_parent_that_only_watches_uses_no_cpu() {
     let (parent, _) = own(2);
     let before = testkit::cpu_time(parent.pid());
-    // The workers' work is the clock here; what the parent does meanwhile is judged.
+    // The workers' work is the clock here; what the parent does meanwhile is
+    // judged.
     let load = Load { addr: parent.addr(), clients: 4, kind: Kind::HttpClose };
     load.run_total(2000).assert_none_lost();
     let used = testkit::cpu_time(parent.pid()) - before;

@@ -1,4 +1,5 @@
-//! However the parent ends, its workers end too, and the port is free: in the middle of load.
+//! However the parent ends, its workers end too, and the port is free: in the
+//! middle of load.
 
 mod common;
 
@@ -14,7 +15,8 @@ use testkit::{
 /// The rule: nothing is left after this time.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Ends the parent under load; the signal goes to it alone, or to all of its family.
+/// Ends the parent under load; the signal goes to it alone, or to all of its
+/// family.
 #[track_caller]
 fn end(program: Program, signal: Signal, all: bool) {
     let parent = program.start();

@@ -1,5 +1,5 @@
-//! What tiny_http 0.12 does wrong, and the book says so. If one of these tests fails, a new
-//! version may have repaired it: then the book's page changes too.
+//! What tiny_http 0.12 does wrong, and the book says so. If one of these tests
+//! fails, a new version may have repaired it: then the book's page changes too.
 
 mod common;
 
@@ -80,7 +80,8 @@ fn a_header_line_is_kept_whatever_its_length() {
     eventually("4 MiB more", LONG, || memory() > before + (4 << 20));
 }
 
-/// The allocation of a buffer as long as `Content-Length` says fails, and that aborts.
+/// The allocation of a buffer as long as `Content-Length` says fails, and that
+/// aborts.
 #[test]
 fn one_request_kills_a_worker() {
     let (parent, worker) = start();

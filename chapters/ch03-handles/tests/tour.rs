@@ -81,7 +81,8 @@ fn a_node_child_that_lies_is_found_out() {
 
 #[test]
 fn a_child_that_keeps_no_handle_is_found_out() {
-    // A plain read(2) takes the bytes alone: the kernel closes the descriptor that came with them.
+    // A plain read(2) takes the bytes alone: the kernel closes the descriptor that
+    // came with them.
     let cases = [
         (
             r#"hear; say '{"cmd":"NODE_HANDLE_ACK"}'; say '{"message":"TCP socket"}'"#,
@@ -132,7 +133,8 @@ fn a_tour_without_a_child_says_why() {
     );
 }
 
-/// Process ids come again: one that was killed may have left its socket's name behind.
+/// Process ids come again: one that was killed may have left its socket's name
+/// behind.
 #[test]
 fn what_a_killed_tour_has_left_is_not_in_the_way_of_the_next() {
     let dir = temp_dir();

@@ -83,7 +83,8 @@ fn half_a_line_and_the_end_is_an_error() {
 #[test]
 fn a_line_without_end_is_not_kept_for_ever() {
     let (worker, mut channel) = raw();
-    // Until the worker has had enough and closes. What it takes before that is bounded.
+    // Until the worker has had enough and closes. What it takes before that is
+    // bounded.
     let piece = vec![b'1'; 1 << 20];
     let taken = (0..64).take_while(|_| channel.write_all(&piece).is_ok()).count();
     assert!((16..=18).contains(&taken), "it has taken {taken} MiB");
@@ -133,8 +134,8 @@ fn a_listener_that_does_not_block_is_served_all_the_same() {
     }
 }
 
-/// A parent that sends and does not read: the worker's memory is bounded, and it exits when
-/// the parent is gone.
+/// A parent that sends and does not read: the worker's memory is bounded, and it
+/// exits when the parent is gone.
 #[test]
 #[ignore = "slow without optimization"]
 fn a_parent_that_does_not_read_neither_stops_nor_fills_the_worker() {

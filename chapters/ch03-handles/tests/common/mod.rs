@@ -1,4 +1,5 @@
-//! What the tests of this chapter share: the programs, and a channel that is waited for.
+//! What the tests of this chapter share: the programs, and a channel that is waited
+//! for.
 
 #![allow(dead_code)] // Each test program uses its part of this.
 
