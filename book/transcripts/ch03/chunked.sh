@@ -1,6 +1,4 @@
 #!/usr/bin/env bash
-# shellcheck disable=SC2028 # printf is what the reader types.
 . "$(dirname "$0")/../terminal.bash"
-serve ch03-handles --workers 1
-until_log 'the parent has closed its own'
+serve_step ch03-handles plain_tiny_http
 type_in "printf 'POST /1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n' | bash book/scripts/send-raw.sh 127.0.0.1:1337"

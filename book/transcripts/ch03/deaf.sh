@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 unset RUST_BACKTRACE
-serve ch03-handles --workers 2
-until_log 'the parent has closed its own'
+serve_step ch03-handles plain_tiny_http
 show_log >/dev/null
-pid=$(workers "$server" | head -n 1)
-type_in "prlimit --nofile=40 --pid $pid"
-type_in 'bash book/scripts/silent-clients.sh 127.0.0.1:1337 200'
-until_log 'cannot accept'
-until_log 'is not replaced'
-show_log
+limit=$(($(ps -o vsz= -p "$server") * 1024 + 16000000))
+echo "\$ prlimit --as=~$limit --pid $server"
+prlimit "--as=$limit" --pid "$server"
+type_in 'bash book/scripts/silent-clients.sh 127.0.0.1:1337 200 >/dev/null 2>&1'
+until_log panicked
+show_log | grep -v '^$' | sed 's/^thread.*panicked at .*library/thread panicked at library/; /^note/d' | head -n 2
+type_in 'curl -s http://127.0.0.1:1337; echo "curl exits with $?"'
+type_in "ps -o pid=,stat=,comm= -p $server"
