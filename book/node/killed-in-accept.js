@@ -1,5 +1,5 @@
-// Kills a child that is blocked in accept(2) and connects at once, until a connection
-// is lost: node killed-in-accept.js PROGRAM
+// Kills a child that is blocked in accept(2) and connects at once, until a
+// connection is lost: node killed-in-accept.js PROGRAM
 const { execFileSync, spawn } = require('node:child_process');
 const net = require('node:net');
 const { setTimeout: sleep } = require('node:timers/promises');

@@ -99,8 +99,8 @@ fn serve(listener: TcpListener) -> anyhow::Result<()> {
 // ANCHOR: answer
 /// Reads the body, and writes the response. If that fails, the client is gone.
 fn answer(mut request: Request) {
-    // tiny_http does not skip a chunked body that is not read: it would take it for the
-    // next request.
+    // tiny_http does not skip a chunked body that is not read: it would take it for
+    // the next request.
     let _ = io::copy(request.as_reader(), &mut io::sink());
     let text = format!("handled by child, pid is {}\n", process::id());
     let plain =
