@@ -1,48 +1,53 @@
 //! Your part.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-/// What one recvmsg(2) has brought.
+/// What one recvmsg(2) has received.
 #[derive(Debug)]
 pub struct Message {
-    /// The bytes. None at the end of the stream.
+    /// The bytes. There are none at the end of the stream.
     pub bytes: Vec<u8>,
-    /// The descriptor that came with them.
-    pub fd: Option<OwnedFd>,
+    /// The descriptors that were sent beside them, in the order in which they were sent.
+    pub fds: Vec<OwnedFd>,
 }
 
-/// Sends all of `bytes`, at least one, and `fd` with the first of them: `SCM_RIGHTS`, unix(7). Blocks
-/// until the kernel has them.
+/// Sends all of `bytes`, at least one, and all of `fds`, which may be none, beside the first
+/// byte: one control message of type `SCM_RIGHTS`, unix(7). Blocks until the kernel has them.
 ///
-/// This process's own copy of `fd` is closed when the function returns.
+/// This process's own copies of `fds` are closed when the function returns.
 ///
 /// # Errors
-/// Those of sendmsg(2) and write(2).
+/// Those of sendmsg(2) and write(2). If there are more than 253 descriptors (`SCM_MAX_FD`,
+/// unix(7)), the error is `InvalidInput` and nothing is sent.
 pub fn send(
     socket: &UnixStream,
     bytes: &[u8],
-    fd: Option<OwnedFd>,
+    fds: Vec<OwnedFd>,
 ) -> io::Result<()> {
     todo!(
-        "send {} bytes and {fd:?} over {socket:?}, in one sendmsg(2)",
-        bytes.len()
+        "send {} bytes and {} descriptors over socket {}",
+        bytes.len(),
+        fds.len(),
+        socket.as_raw_fd()
     )
 }
 
-/// Receives what has come: up to 4096 bytes, and the descriptor that came with them. Blocks until there
-/// is something.
+/// Receives what has arrived: up to 4096 bytes, and all descriptors that were sent beside
+/// them, up to 253. Blocks until something arrives.
 ///
-/// - The descriptor is close-on-exec from the moment that it is there.
-/// - One descriptor belongs to a message. A sender can put up to 253 with it (`SCM_MAX_FD`, unix(7)): the
-///   first is returned, and the others are closed.
+/// Each descriptor is close-on-exec from the moment at which it exists.
 ///
 /// # Errors
-/// Those of recvmsg(2). Also an error: a descriptor was sent, and it was lost on its way in, because no
-/// number is free for it here (`MSG_CTRUNC`).
+/// Those of recvmsg(2).
+///
+/// It is also an error if the kernel cut the list of descriptors off (`MSG_CTRUNC`), because
+/// this process has too few free descriptor numbers: all or none. Those that did arrive are
+/// closed. The next call receives the next message.
 pub fn receive(socket: &UnixStream) -> io::Result<Message> {
     todo!(
-        "receive from {socket:?} with one recvmsg(2), and give every descriptor an owner"
+        "receive bytes and descriptors from socket {}, with one recvmsg(2)",
+        socket.as_raw_fd()
     )
 }

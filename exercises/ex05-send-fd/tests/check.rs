@@ -1,312 +1,363 @@
 //! What your program has to do. `cargo test -p ex05-send-fd`
 
 use std::fs::File;
-use std::io::{ErrorKind, IoSlice, Read, Write};
-use std::net::TcpStream;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use ch02_balance::FdStream;
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg,
+};
 use testkit::{Running, exercise, fds, temp_dir, try_eventually};
 
-/// How long something may take that takes no time.
-const SOON: Duration = Duration::from_secs(5);
+/// Far more time than anything here takes, even on a busy machine.
+const LIMIT: Duration = Duration::from_secs(5);
 
 #[test]
-fn a_file_that_one_process_opens_is_read_by_another() {
+fn a_command_of_another_process_uses_our_standard_streams() {
     let dir = temp_dir();
-    let names = [dir.write("one", "the first"), dir.write("two", "the second")];
-    let output = exercise!().args(&names).output();
-    let said = |what: &str| output.stdout.lines().find(|line| line.ends_with(what));
-    let reader = said("it says: the first").zip(said("it says: the second"));
-    let Some((reader, _)) = reader else {
-        panic!(
-            "the parent opens two files and sends each to its child, which reads it. What they say:\n{}{}\
-             Does send(…) put the descriptor into a control message, and is it still open then? Does \
-             receive(…) take it out?",
-            output.stdout, output.stderr
-        );
-    };
-    let sender = said("one").expect("harness.rs says what it sends");
-    assert_ne!(
-        pid(sender),
-        pid(reader),
-        "harness.rs makes a process for each role"
+    let input = File::open(dir.write("input", "b\na\n")).expect("just written");
+    let command = "sort; echo a warning >&2";
+    let program = exercise!().arg(command).stdin(input).start();
+    let ended = try_eventually(LIMIT, || program.output_ended().then_some(()));
+    let (stdout, stderr) = (program.stdout(), program.stderr());
+    assert!(
+        ended.is_some() && stdout == "a\nb\n" && stderr.contains("a warning\n"),
+        "your program sends the command `{command}` and its three standard streams to another \
+         process, which runs the command with them. {}\n--- standard output should be the sorted \
+         lines a and b, and is\n{stdout}\n--- standard error should have a warning, and is\n\
+         {stderr}\n---\nIs each descriptor still open when `send` calls sendmsg(2)? Does \
+         `receive` return all three, in their order?",
+        match ended {
+            Some(()) => String::from("Your program has exited."),
+            None => format!("After {LIMIT:?} your program has not exited."),
+        }
     );
 }
 
 #[test]
-fn what_was_sent_without_a_descriptor_arrives_without_one() {
-    let (program, mut channel) = receiver();
-    channel.write_all(b"hello").expect("the program listens");
-    let hint = "Five bytes were sent, and nothing with them. Does your function wait for a descriptor?";
-    let line = program.wait_for_line_or("hello", hint);
-    assert!(
-        line.ends_with("received \"hello\" and no descriptor"),
-        "five bytes were sent, and nothing with them. Your program says:\n{line}\n\
-         What does a loop over the control messages find when there is none?"
-    );
-}
-
-#[test]
-fn the_bytes_arrive_with_the_descriptor_and_it_can_be_written() {
-    let (program, channel) = receiver();
-    let (mut reader, writer) = pipe();
-    send_with(&channel, "write please", [writer]);
-    let hint = "A descriptor was sent with these bytes. What does recvmsg(2) return, and what do you?";
-    let line = program.wait_for_line_or("received \"write please\" and", hint);
-    assert!(
-        line.contains("and descriptor "),
-        "a pipe was sent with the bytes \"write please\". Your program says:\n{line}\n\
-         Has recvmsg(2) a buffer for control messages? Which of them is ScmRights?"
-    );
-    let wanted = format!("written by {}\n", program.pid());
-    let read = read_to_end(&mut reader);
-    let read = read.unwrap_or_else(|so_far| {
-        panic!(
-            "your program has written {so_far:?} to the pipe and closed it, but the pipe has not ended: \
-             somebody holds another copy of it.\nThe program's descriptors: {:?}\n\
-             Did you make a second descriptor of it, with dup or try_clone?",
-            fds(program.pid())
-        )
-    });
-    assert_eq!(
-        read, wanted,
-        "what comes out of the pipe that your program was sent"
-    );
-}
-
-#[test]
-fn a_connection_works_after_it_was_sent_and_its_sender_lets_go_of_it() {
-    let (program, channel) = exercise!().arg("send").channel();
-    let program = program.start();
-    let mut client =
-        TcpStream::connect(program.addr()).expect("the program accepts");
-    let mut stream = FdStream::new(channel).expect("a stream");
-    let hint = "A client has connected, and `send` should send its connection. Which error does it return?";
-    program.wait_for_line_or("has sent a connection", hint);
-    let connection = receive(&mut stream, "a connection", 0);
-    let connection = connection.unwrap_or_else(|| {
-        panic!(
-            "your program has sent \"a connection\", and no descriptor came with these bytes. Is the \
-             control message in the same sendmsg(2)?"
-        )
-    });
-    let mut connection = TcpStream::from(connection);
-    connection.write_all(b"from afar").expect("it is a connection");
-    let mut heard = [0; 9];
-    client.set_read_timeout(Some(SOON)).expect("a time-out");
-    client
-        .read_exact(&mut heard)
-        .expect("what was written to the connection arrives at the client");
-    assert_eq!(&heard, b"from afar");
-
-    let hint = "What does `send` do, when it is given no descriptor?";
-    program.wait_for_line_or("has sent a message without", hint);
-    let none = receive(&mut stream, "and nothing more", 12);
-    assert!(
-        none.is_none(),
-        "your program has sent \"and nothing more\" without a descriptor, but one came with it"
-    );
-
-    // The last copy should be ours.
-    drop(connection);
-    client.set_read_timeout(Some(Duration::from_secs(2))).expect("a time-out");
-    let end = client.read(&mut heard);
-    assert!(
-        matches!(end, Ok(0)),
-        "the connection was sent, its receiver has closed it, and the client still waits: your program \
-         (pid {}) holds it too.\nIts descriptors: {:?}\nAn OwnedFd closes when it is dropped. What \
-         becomes of yours after sendmsg(2)?",
-        program.pid(),
-        fds(program.pid())
-    );
-}
-
-#[test]
-fn what_is_received_is_not_inherited_by_the_next_program() {
-    let (program, channel) = receiver();
-    let (_reader, writer) = pipe();
-    let name = name_of(&writer);
-    send_with(&channel, "start cat", [writer]);
+fn bytes_that_are_sent_alone_arrive_alone() {
+    let (program, channel) = start(&["receive"]);
+    send_with(&program, &channel, "hello", &[]);
     let hint =
-        "A pipe was sent with \"start cat\". Does your function return both?";
-    let started = program.wait_for_line_or("started ", hint);
+        "Five bytes were sent, and no descriptor. Does `receive` wait for one?";
+    let line = program.wait_for_line_or("received ", hint);
+    assert!(
+        line.ends_with("received \"hello\" and 0 descriptors"),
+        "the five bytes \"hello\" were sent, and no descriptor. Your program says:\n{line}\n\
+         recvmsg(2) returns how many bytes it has read, and the buffer is longer. What does \
+         harness::numbers return if there is no control message?"
+    );
+}
+
+#[test]
+fn all_descriptors_arrive_in_their_order() {
+    for count in [1, 3] {
+        let (program, channel) = start(&["receive"]);
+        let (mut readers, writers): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| pipe()).unzip();
+        send_with(&program, &channel, "write to these", &writers);
+        drop(writers);
+        must_receive(&program, "write to these", count);
+        for (index, reader) in readers.iter_mut().enumerate() {
+            let wanted =
+                format!("descriptor {index}, written by {}\n", program.pid());
+            let read = must_end(&program, reader);
+            assert_eq!(
+                read, wanted,
+                "{count} pipes were sent in one message, and your program was to write the \
+                 text on the right into number {index} of them. The text on the left comes \
+                 out. Are `fds` in the order of the control message?"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_hundred_descriptors_arrive_in_one_message() {
+    let (program, channel) = start(&["receive"]);
+    let (mut reader, writer) = pipe();
+    let writers: Vec<OwnedFd> =
+        (0..200).map(|_| writer.try_clone().expect("a copy")).collect();
+    send_with(&program, &channel, "write to all", &writers);
+    drop((writer, writers));
+    must_receive(&program, "write to all", 200);
+    let read = must_end(&program, &mut reader);
+    assert_eq!(
+        read.lines().count(),
+        200,
+        "200 copies of one pipe were sent, and your program was to write one line into each"
+    );
+}
+
+#[test]
+fn a_program_that_is_started_next_inherits_none_of_them() {
+    let (program, channel) = start(&["receive"]);
+    let ((_one, first), (_two, second)) = (pipe(), pipe());
+    let names = [name_of(&first), name_of(&second)];
+    send_with(&program, &channel, "start cat", &[first, second]);
+    must_receive(&program, "start cat", 2);
+    let started = program.wait_for_line("started ");
     let cat: i32 =
         started.rsplit(' ').next().and_then(|it| it.parse().ok()).expect("a pid");
-    if let Some((number, _)) =
-        fds(cat).into_iter().find(|(_, target)| *target == name)
-    {
-        panic!(
-            "your program received a pipe and then started cat. cat (pid {cat}) has it too, as its \
-             descriptor {number}: it would stay open as long as cat runs. recvmsg(2) has a flag for that: \
-             which?"
-        );
-    }
+    let inherited = open_in(cat, &names);
+    assert!(
+        inherited.is_empty(),
+        "your program received two pipes, and then started cat. cat (process {cat}) has them \
+         too, as its descriptors {inherited:?}, so they stay open as long as cat runs. \
+         recvmsg(2) has a flag for that: which?"
+    );
 }
 
 #[test]
-fn descriptors_that_nobody_expects_are_closed() {
-    for extra in [1, 2, 100] {
-        let (program, channel) = receiver();
-        let (mut reader, writer) = pipe();
-        let (_other, unexpected) = pipe();
-        let name = name_of(&unexpected);
-        let copies = (0..extra).map(|_| unexpected.try_clone().expect("a copy"));
-        send_with(&channel, "write this", [writer].into_iter().chain(copies));
-        drop(unexpected);
-
-        let hint = "More descriptors came than anybody expects. Does your function return all the same?";
-        let line = program.wait_for_line_or(": ", hint);
-        assert!(
-            line.contains("and descriptor "),
-            "{} descriptors came with one message, of which the first belongs to it. Your program says:\
-             \n{line}\nHow long is the buffer for control messages? 253 may come.",
-            extra + 1
+fn a_list_that_was_cut_off_is_an_error_and_all_of_it_is_closed() {
+    for room in [0, 1, 2] {
+        let (program, channel) = start(&["receive", "--room", &room.to_string()]);
+        let (_readers, writers): (Vec<_>, Vec<_>) = (0..3).map(|_| pipe()).unzip();
+        let names: Vec<String> = writers.iter().map(name_of).collect();
+        send_with(&program, &channel, "keep these", &writers);
+        drop(writers);
+        let story = format!(
+            "3 descriptors were sent in one message, and your program has {room} free \
+             descriptor numbers"
         );
-        let leaked: Vec<i32> = fds(program.pid())
-            .into_iter()
-            .filter(|it| it.1 == name)
-            .map(|it| it.0)
-            .collect();
+        let line = says(&program, &story);
+        assert!(
+            line.contains("error: "),
+            "{story}. recvmsg(2) does not fail then: the kernel opens {room} of them, drops the \
+             others and sets MSG_CTRUNC. `receive` should return an error. Your program says:\n\
+             {line}\nDo you look at the flags that recvmsg(2) returns?"
+        );
+        let leaked = open_in(program.pid(), &names);
         assert!(
             leaked.is_empty(),
-            "{} descriptors came with one message. The first is in use, but the others are open too, and \
-             nobody knows them: {leaked:?}. Anyone can fill your table like that. Who owns the numbers \
-             that you do not return?",
-            extra + 1
+            "{story}. `receive` returns an error, as it should. But those that did arrive are \
+             still open, as {leaked:?}, and no code of yours knows them. nix's cmsgs() returns \
+             an error in this case and does not show them. harness::numbers does: who owns what \
+             it returns?"
         );
-        let read = read_to_end(&mut reader);
-        let wanted = format!("written by {}\n", program.pid());
-        assert_eq!(
-            read,
-            Ok(wanted),
-            "the first of {} descriptors is the one that belongs to the message",
-            extra + 1
-        );
+        send_with(&program, &channel, "and on", &[]);
+        let hint = "A list of descriptors was cut off, and then a message without descriptors was \
+                    sent. Does `receive` go on after the error?";
+        program.wait_for_line_or("received \"and on\" and 0 descriptors", hint);
     }
-}
-
-#[test]
-fn a_descriptor_that_is_lost_on_its_way_in_is_an_error() {
-    let (program, mut channel) = exercise!().args(["receive", "--full"]).channel();
-    let program = program.start();
-    channel.write_all(b"hello").expect("the program listens");
-    program.wait_for_line_or(
-        "received \"hello\" and no descriptor",
-        "That was all that was sent.",
-    );
-    let (_reader, writer) = pipe();
-    send_with(&channel, "write this", [writer]);
-    let line = program.wait_for_lines(": ", 2).swap_remove(1);
-    assert!(
-        line.contains("error: "),
-        "your program has no number free (EMFILE), and was sent a descriptor. recvmsg(2) does not fail \
-         then: it returns the bytes, and sets MSG_CTRUNC. Your program says:\n{line}\nas if none had been \
-         sent. Whoever believes that drops a connection. What does cmsgs() return in this case?"
-    );
-    channel.write_all(b"and on").expect("the program listens");
-    let hint = "A descriptor was lost, and after that a message came without one. Did the error end all?";
-    program.wait_for_line_or("received \"and on\" and no descriptor", hint);
 }
 
 #[test]
 fn the_end_of_the_stream_is_a_message_without_bytes() {
-    let (program, mut channel) = receiver();
-    channel.write_all(b"good bye").expect("the program listens");
-    program.wait_for_line_or(
-        "good bye",
-        "These bytes were sent, and nothing with them.",
-    );
+    let (program, channel) = start(&["receive"]);
+    send_with(&program, &channel, "good bye", &[]);
+    program.wait_for_line("received \"good bye\" and 0 descriptors");
     drop(channel);
-    let hint = "The other end was closed. What does recvmsg(2) return then, and what do you?";
-    program.wait_for_line_or("the stream has ended", hint);
+    let hint = "The other side has closed the stream. What does recvmsg(2) return then, and what \
+                does `receive`?";
+    program.wait_for_line_or("end of the stream", hint);
+}
+
+#[test]
+fn all_are_sent_beside_the_first_byte_and_our_copies_are_closed() {
+    let dir = temp_dir();
+    let texts = ["one", "two", "three"];
+    let paths = texts.map(|text| dir.write(text, text));
+    let (program, channel) = exercise!().arg("send").args(&paths).channel();
+    let program = program.start();
+    let (said, files) = receive_from(&program, &channel, "some files");
+    assert_eq!(
+        (&*said, files.len()),
+        ("some files", 3),
+        "your program sends the text \"some files\" and 3 descriptors. What arrived is on the \
+         left. All descriptors belong into one control message, beside the first byte"
+    );
+    let contents = files.into_iter().map(|fd| {
+        let mut text = String::new();
+        File::from(fd).read_to_string(&mut text).map(|_| text)
+    });
+    let contents: Vec<String> =
+        contents.collect::<Result<_, _>>().expect("what was sent can be read");
+    assert_eq!(
+        contents, texts,
+        "your program opens three files with the texts on the right, and sends them. The texts on \
+         the left were read from what arrived, in that order"
+    );
+
+    program.wait_for_line("has sent 3 files");
+    let names = paths.map(|path| path.display().to_string());
+    let kept = open_in(program.pid(), &names);
     assert!(
-        program.wait(SOON).success(),
-        "harness.rs ends with 0 at the end of the stream"
+        kept.is_empty(),
+        "your program (process {}) has sent three files, and still has them open, as {kept:?}. A \
+         connection that is sent like this would stay open when its receiver closes it. An \
+         OwnedFd is closed when it is dropped: what becomes of yours after sendmsg(2)?",
+        program.pid()
+    );
+
+    let hint = "The second message has no descriptors. What does `send` do with an empty list?";
+    program.wait_for_line_or("has sent a message without", hint);
+    let (said, files) = receive_from(&program, &channel, "and no file");
+    assert_eq!(
+        (&*said, files.len()),
+        ("and no file", 0),
+        "your program sends the text \"and no file\" without descriptors. What arrived is on the \
+         left"
     );
 }
 
-/// Your program as the one that receives, and our end of the stream.
+#[test]
+fn more_than_253_are_refused_and_nothing_is_sent() {
+    let (program, channel) = start(&["send", "--too-many"]);
+    let story = "Your program is to send 254 descriptors in one message, which the kernel does not \
+                 allow (SCM_MAX_FD, unix(7)). `send` should return the error InvalidInput.";
+    let line = says(&program, story);
+    assert!(
+        line.ends_with("refused: InvalidInput"),
+        "{story} Your program says:\n{line}\nDoes `send` give the whole list to sendmsg(2)? It \
+         returns EINVAL."
+    );
+    let (said, fds) = receive_from(&program, &channel, "and on");
+    assert_eq!(
+        (&*said, fds.len()),
+        ("and on", 0),
+        "`send` has refused 254 descriptors, and then your program has sent the text \"and on\". \
+         What arrived is on the left. If a message is refused, nothing of it is sent: no byte, \
+         and no part of the list"
+    );
+}
+
+/// Your program with these arguments, and our end of its channel.
 #[track_caller]
-fn receiver() -> (Running, UnixStream) {
-    let (program, channel) = exercise!().arg("receive").channel();
+fn start(args: &[&str]) -> (Running, UnixStream) {
+    let (program, channel) = exercise!().args(args).channel();
     (program.start(), channel)
 }
 
 fn pipe() -> (File, OwnedFd) {
-    let (reader, writer) =
-        nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).expect("a pipe");
     (reader.into(), writer)
 }
 
 /// What /proc calls it: `pipe:[4711]`.
 fn name_of(fd: &OwnedFd) -> String {
-    let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
-        .expect("it is open");
-    link.to_string_lossy().into_owned()
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    link.expect("it is open").to_string_lossy().into_owned()
 }
 
-/// The process that a line of harness.rs is from.
-fn pid(line: &str) -> &str {
-    line.split(':').next().unwrap_or_default()
+/// The descriptors of a process that refer to one of these.
+fn open_in(pid: i32, names: &[String]) -> Vec<i32> {
+    let open = fds(pid).into_iter().filter(|(_, name)| names.contains(name));
+    open.map(|(number, _)| number).collect()
 }
 
-/// Sends these with the first byte, and closes our copies.
+/// The first line that harness.rs prints.
 #[track_caller]
-fn send_with(
-    channel: &UnixStream,
-    text: &str,
-    fds: impl IntoIterator<Item = OwnedFd>,
-) {
-    let fds: Vec<OwnedFd> = fds.into_iter().collect();
-    let numbers: Vec<i32> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+fn says(program: &Running, story: &str) -> String {
+    program.wait_for_line_or(&format!("{}: ", program.pid()), story)
+}
+
+/// Waits until your program has received this text, with so many descriptors.
+#[track_caller]
+fn must_receive(program: &Running, text: &str, count: usize) {
+    let story =
+        format!("The text {text:?} was sent, with {count} descriptors beside it.");
+    let line = says(program, &story);
+    assert!(
+        line.ends_with(&format!("received {text:?} and {count} descriptors")),
+        "{story} Your program says:\n{line}\nHow long is your buffer for control messages? A \
+         message can have up to 253 descriptors. Which of the numbers in it do you return?"
+    );
+}
+
+/// Sends the text, with the descriptors beside its first byte.
+#[track_caller]
+fn send_with(program: &Running, channel: &UnixStream, text: &str, fds: &[OwnedFd]) {
+    let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&numbers)];
     let bytes = [IoSlice::new(text.as_bytes())];
-    let sent = sendmsg::<()>(
-        channel.as_raw_fd(),
-        &bytes,
-        &rights,
-        MsgFlags::empty(),
-        None,
-    );
-    assert_eq!(sent, Ok(text.len()), "the program listens");
+    let fd = channel.as_raw_fd();
+    let sent = sendmsg::<()>(fd, &bytes, &rights, MsgFlags::empty(), None);
+    if let Err(error) = sent {
+        panic!(
+            "cannot send {text:?} to your program: {error}\n{}",
+            at_end(program)
+        );
+    }
 }
 
-/// Reads this text, which is byte `from` of the stream and those after it. Returns the descriptor that
-/// came with it.
+/// What your program has sent: as many bytes as `text` has, and the descriptors beside the
+/// first of them.
 #[track_caller]
-fn receive(stream: &mut FdStream, text: &str, from: u64) -> Option<OwnedFd> {
-    let mut buffer = vec![0; text.len()];
-    let mut filled = 0;
-    try_eventually(SOON, || match stream.read(&mut buffer[filled..]) {
-        Ok(read) => {
-            filled += read;
-            (read == 0 || filled == text.len()).then_some(())
+fn receive_from(
+    program: &Running,
+    channel: &UnixStream,
+    text: &str,
+) -> (String, Vec<OwnedFd>) {
+    let (mut bytes, mut fds) = (Vec::new(), None);
+    let complete = try_eventually(LIMIT, || {
+        let mut buffer = vec![0; text.len() - bytes.len()];
+        let mut control = cmsg_space!([RawFd; 253]);
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+        let mut buffers = [IoSliceMut::new(&mut buffer)];
+        let fd = channel.as_raw_fd();
+        let message = recvmsg::<()>(fd, &mut buffers, Some(&mut control), flags);
+        let message = match message {
+            Err(Errno::EAGAIN) => return None,
+            message => message.expect("a stream that can be read"),
+        };
+        let mut new = Vec::new();
+        for part in message.cmsgs().expect("enough free numbers") {
+            if let ControlMessageOwned::ScmRights(numbers) = part {
+                // SAFETY: the kernel has just opened them for us.
+                let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
+                new.extend(numbers.into_iter().map(own));
+            }
         }
-        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-        Err(error) => panic!("cannot read what your program has sent: {error}"),
+        let length = message.bytes;
+        fds.get_or_insert(new);
+        bytes.extend_from_slice(&buffer[..length]);
+        (length == 0 || bytes.len() == text.len()).then_some(())
     });
-    assert_eq!(
-        String::from_utf8_lossy(&buffer[..filled]),
-        text,
-        "your program says that it has sent the bytes on the right; those on the left have come. Which \
-         of its bytes did sendmsg(2) get?"
+    let said = String::from_utf8_lossy(&bytes).into_owned();
+    assert!(
+        complete.is_some() && bytes.len() == text.len(),
+        "your program should send the text {text:?}. {}, and only {said:?} has arrived.\n{}",
+        match complete {
+            Some(()) => String::from("Its channel has ended"),
+            None => format!("{LIMIT:?} have passed"),
+        },
+        at_end(program)
     );
-    stream.take_fd(&(from..from + text.len() as u64))
+    (said, fds.unwrap_or_default())
 }
 
-/// All that comes out of a pipe; or what has come so far, if it does not end in time.
-fn read_to_end(reader: &mut File) -> Result<String, String> {
-    let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
-    nix::fcntl::fcntl(&*reader, flags).expect("O_NONBLOCK");
+/// What there is to tell about a program whose channel has ended.
+fn at_end(program: &Running) -> String {
+    let _ = try_eventually(Duration::from_secs(1), || {
+        program.output_ended().then_some(())
+    });
+    program.describe()
+}
+
+/// All that comes out of a pipe into which your program has written, up to its end.
+#[track_caller]
+fn must_end(program: &Running, reader: &mut File) -> String {
+    program.wait_for_line("and closed them");
+    fcntl(&*reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a flag");
     let mut read = Vec::new();
-    let ended = try_eventually(SOON, || match reader.read_to_end(&mut read) {
+    let ended = try_eventually(LIMIT, || match reader.read_to_end(&mut read) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-        result => Some(result.is_ok()),
+        result => Some(result),
     });
     let text = String::from_utf8_lossy(&read).into_owned();
-    if ended == Some(true) { Ok(text) } else { Err(text) }
+    assert!(
+        ended.is_some_and(|result| result.is_ok()),
+        "your program has written {text:?} to a pipe and has closed it, but after {LIMIT:?} the \
+         pipe has not ended: your program (process {}) has another copy of it. Its \
+         descriptors: {:?}\nDid you make a second descriptor of it, with dup or try_clone?",
+        program.pid(),
+        fds(program.pid())
+    );
+    text
 }

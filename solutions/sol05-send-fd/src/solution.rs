@@ -5,86 +5,76 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use nix::cmsg_space;
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, RecvMsg, recvmsg, sendmsg,
-};
+use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
 
-/// What one recvmsg(2) has brought.
+use crate::harness::numbers;
+
+/// What one recvmsg(2) has received.
 #[derive(Debug)]
 pub struct Message {
-    /// The bytes. None at the end of the stream.
+    /// The bytes. There are none at the end of the stream.
     pub bytes: Vec<u8>,
-    /// The descriptor that came with them.
-    pub fd: Option<OwnedFd>,
+    /// The descriptors that were sent beside them, in the order in which they were sent.
+    pub fds: Vec<OwnedFd>,
 }
 
 // ANCHOR: send
-/// Sends all of `bytes`, at least one, and `fd` with the first of them: `SCM_RIGHTS`, unix(7). Blocks
-/// until the kernel has them.
+/// Sends all of `bytes`, at least one, and all of `fds`, which may be none, beside the first
+/// byte: one control message of type `SCM_RIGHTS`, unix(7). Blocks until the kernel has them.
 ///
-/// This process's own copy of `fd` is closed when the function returns.
+/// This process's own copies of `fds` are closed when the function returns.
 ///
 /// # Errors
-/// Those of sendmsg(2) and write(2).
+/// Those of sendmsg(2) and write(2). If there are more than 253 descriptors (`SCM_MAX_FD`,
+/// unix(7)), the error is `InvalidInput` and nothing is sent.
 pub fn send(
     mut socket: &UnixStream,
     bytes: &[u8],
-    fd: Option<OwnedFd>,
+    fds: Vec<OwnedFd>,
 ) -> io::Result<()> {
-    let number = fd.as_ref().map(|fd| [fd.as_raw_fd()]);
-    let rights = number.as_ref().map(|number| ControlMessage::ScmRights(number));
+    let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&numbers)];
     let all = [IoSlice::new(bytes)];
-    let sent = sendmsg::<()>(
-        socket.as_raw_fd(),
-        &all,
-        rights.as_slice(),
-        MsgFlags::empty(),
-        None,
-    )?;
-    // A signal can interrupt it half-way. The descriptor has left with the first byte: not again.
+    let fd = socket.as_raw_fd();
+    // The kernel refuses more than 253 descriptors with EINVAL, which is `InvalidInput`.
+    let sent = sendmsg::<()>(fd, &all, &rights, MsgFlags::empty(), None)?;
+    // A signal can interrupt sendmsg(2) after a part of the bytes. The descriptors left with
+    // the first byte, so the rest goes without.
     socket.write_all(&bytes[sent..])
-    // `fd` is dropped here, and so closed. The message under way holds its own reference.
+    // `fds` is dropped here, which closes them. The kernel holds the open files by itself
+    // until the message is received.
 }
 // ANCHOR_END: send
 
 // ANCHOR: receive
-/// Receives what has come: up to 4096 bytes, and the descriptor that came with them. Blocks until there
-/// is something.
+/// Receives what has arrived: up to 4096 bytes, and all descriptors that were sent beside
+/// them, up to 253. Blocks until something arrives.
 ///
-/// - The descriptor is close-on-exec from the moment that it is there.
-/// - One descriptor belongs to a message. A sender can put up to 253 with it (`SCM_MAX_FD`, unix(7)): the
-///   first is returned, and the others are closed.
+/// Each descriptor is close-on-exec from the moment at which it exists.
 ///
 /// # Errors
-/// Those of recvmsg(2). Also an error: a descriptor was sent, and it was lost on its way in, because no
-/// number is free for it here (`MSG_CTRUNC`).
+/// Those of recvmsg(2).
+///
+/// It is also an error if the kernel cut the list of descriptors off (`MSG_CTRUNC`), because
+/// this process has too few free descriptor numbers: all or none. Those that did arrive are
+/// closed. The next call receives the next message.
 pub fn receive(socket: &UnixStream) -> io::Result<Message> {
     let mut bytes = vec![0; 4096];
     let mut buffers = [IoSliceMut::new(&mut bytes)];
-    // Room for as many as can come: in a buffer for one, the kernel would cut off the others.
     let mut control = cmsg_space!([RawFd; 253]);
-    // Set by a call of ours afterwards, close-on-exec could come too late: after another thread's fork.
+    // If fcntl(2) set close-on-exec later, a fork of another thread could come first.
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message =
-        recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut control), flags)?;
-    let fd = descriptors(&message)?.into_iter().next();
-    let read = message.bytes;
-    bytes.truncate(read);
-    Ok(Message { bytes, fd })
-}
-
-/// Every descriptor that has come, with an owner: whoever drops the list closes them.
-fn descriptors(message: &RecvMsg<()>) -> io::Result<Vec<OwnedFd>> {
-    let mut owned = Vec::new();
-    // ENOBUFS says MSG_CTRUNC.
-    for part in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = part {
-            // SAFETY: the kernel has just made these for us; nobody else knows them.
-            owned.extend(
-                numbers.into_iter().map(|it| unsafe { OwnedFd::from_raw_fd(it) }),
-            );
-        }
+    let fd = socket.as_raw_fd();
+    let message = recvmsg::<()>(fd, &mut buffers, Some(&mut control), flags)?;
+    let (length, flags) = (message.bytes, message.flags);
+    // SAFETY: the kernel has just opened these for us, and nothing else owns them.
+    let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
+    let fds: Vec<OwnedFd> = numbers(&control).into_iter().map(own).collect();
+    if flags.contains(MsgFlags::MSG_CTRUNC) {
+        // `fds` is dropped, which closes those that arrived.
+        return Err(io::Error::other("too few free descriptor numbers"));
     }
-    Ok(owned)
+    bytes.truncate(length);
+    Ok(Message { bytes, fds })
 }
 // ANCHOR_END: receive
