@@ -111,7 +111,7 @@ fn a_child_that_asks_and_does_not_listen_is_reaped() {
     loop {
         let before = (written(), thread_cpu_time());
         count += children.wait(Some(Instant::now() + SECOND)).expect("poll").len();
-        if before.0 > 16 << 20 && before.0 == written() {
+        if before.0 > 4 << 20 && before.0 == written() {
             let used = thread_cpu_time() - before.1;
             assert!(used < SECOND / 10, "waiting has used {used:?}");
             break;
@@ -121,7 +121,7 @@ fn a_child_that_asks_and_does_not_listen_is_reaped() {
     children.kill(child, Signal::SIGKILL);
     let events = wait(&mut children, |all| closed(all) == 1);
     count += events.len();
-    assert!(count > 100_000, "{count} events");
+    assert!(count > 50_000, "{count} events");
     let last = words(&events[events.len() - 3..]);
     assert_eq!(
         last,
