@@ -25,7 +25,6 @@ NOT_YET = {
     # 2
     # 3
     # 4
-    "ch04",
     # 5
     # 6
     "exercises",

@@ -1,7 +1,9 @@
-// Starts five children, and says how each of them ends.
+// Starts five children, and prints how each of them exited.
 const { spawn } = require('node:child_process');
 
 for (let number = 1; number <= 5; number++) {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });
-  child.on('exit', (code, signal) => console.log(`child ${number} has ended: ${signal}`));
+  child.on('exit', (code, signal) => {
+    console.log(`child ${number} was killed by ${signal}`);
+  });
 }

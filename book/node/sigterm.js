@@ -1,8 +1,8 @@
-// SIGTERM is a request. This program hears it, and decides for itself what to do.
+// SIGTERM is a request. This program handles it, and decides itself what to do.
 process.on('SIGTERM', () => {
-  console.log('asked to end, and so I end, with 1');
+  console.log('got SIGTERM: I exit with 1');
   process.exit(1);
 });
-// What kill(1) does, to itself. The name says more than it does.
+// It sends the signal to itself. In spite of its name, kill only sends a signal.
 process.kill(process.pid, 'SIGTERM');
 setInterval(() => {}, 1000);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
-# A terminal of its own, and somebody who types into it.
+# script(1) makes a terminal; what is written into the pipe is typed there.
 echo '$ bash book/scripts/two-processes.sh'
 mkfifo "$work/keys"
 : >"$work/log"
@@ -8,7 +8,7 @@ env --default-signal=INT script -qec 'bash book/scripts/two-processes.sh' /dev/n
 terminal=$!
 started+=("$terminal")
 exec {keys}<>"$work/keys"
-until_log 'both wait'
+until_log 'both are ready'
 printf '\003' >&"$keys"
 gone "$terminal" 5
 tr -d '\r' <"$work/log"

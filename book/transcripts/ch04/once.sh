@@ -5,13 +5,13 @@ echo '$ node book/node/heard.js &'
 node book/node/heard.js >>"$work/log" &
 node=$!
 started+=("$node")
-until_log 'listens'
+until_log 'is ready'
 show_log
 type_in "kill -STOP $node"
 stopped() { grep -q '^State:.*T' "/proc/$node/status"; }
 until_true 5 stopped
 type_in "kill -USR2 $node; kill -USR2 $node; kill -USR2 $node"
 type_in "kill -CONT $node"
-until_log 'heard'
+until_log 'got SIGUSR2'
 sleep 0.5
 show_log

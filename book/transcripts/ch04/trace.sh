@@ -6,5 +6,5 @@ line='exec {NODE_CHANNEL_FD}>&- >&- 2>&-; sleep 0.5; exit 7'
 echo "\$ strace -o trace.txt target/debug/ch04-events watch -- \\
     bash -c '$line'"
 strace -o "$work/trace.txt" "$program" watch -- bash -c "$line"
-echo "\$ grep -A 9 ERESTART trace.txt | sed 's/, si_uid.*}/ …}/; s/0x[0-9a-f]*/…/'"
-grep -A 9 ERESTART "$work/trace.txt" | sed 's/, si_uid.*}/ …}/; s/0x[0-9a-f]*/…/'
+echo "\$ grep -A 8 ERESTART trace.txt | sed 's/, si_uid.*}/ …}/; s/0x[0-9a-f]*/…/'"
+grep -A 8 ERESTART "$work/trace.txt" | sed 's/, si_uid.*}/ …}/; s/0x[0-9a-f]*/…/'

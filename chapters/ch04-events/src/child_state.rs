@@ -1,3 +1,4 @@
+// ANCHOR: imports
 //! One child: its process, its channel and its output.
 
 use std::{
@@ -18,13 +19,9 @@ use nix::{
 };
 
 use crate::{ChildError, Event, Id, Outcome, event::errno};
+// ANCHOR_END: imports
 
-/// How often a child's channel is read after the child exited. The kernel holds a few
-/// hundred KiB for a channel, and [`HandleChannel::receive`] takes 64 KiB of that, or 64
-/// messages: what is still unread after so many calls was not sent by the child, but by a
-/// descendant that writes without a pause.
-const LAST_RECEIVES: u32 = 16;
-
+// ANCHOR: child_state
 /// A child, from its start until its last event.
 #[derive(Debug)]
 pub(crate) struct ChildState {
@@ -33,27 +30,39 @@ pub(crate) struct ChildState {
     child: Option<Child>,
     /// Whether messages can be sent to the child.
     pub connected: bool,
-    /// `None`: closed. It may be open and not connected: after a `disconnect`, until
-    /// everything that was sent before has left.
+    /// `None`: closed. It may be open and not connected: after a `disconnect`,
+    /// until everything that was sent before has left.
     pub channel: Option<HandleChannel>,
     /// Our ends of the pipes that the child prints to, until they end.
     pub output: Vec<File>,
     stage: Stage,
 }
+// ANCHOR_END: child_state
 
+// ANCHOR: stage
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     Running,
-    /// The child was waited for. Its last messages may be unread: how many calls may
-    /// still read them.
+    /// The child was waited for. Its last messages may be unread: how many
+    /// calls may still read them.
     Reaped(Outcome, u32),
     /// `Exit` was reported, if there is one.
     Exited(Outcome),
     /// `Close` was reported.
     Closed,
 }
+// ANCHOR_END: stage
+
+// ANCHOR: last_receives
+/// How often a child's channel is read after the child exited. The kernel holds
+/// a few hundred KiB for a channel, and [`HandleChannel::receive`] takes 64 KiB
+/// of that, or 64 messages: what is still unread after so many calls was not
+/// sent by the child, but by a descendant that writes without a pause.
+const LAST_RECEIVES: u32 = 16;
+// ANCHOR_END: last_receives
 
 impl ChildState {
+    // ANCHOR: start
     /// Starts a child, or reports why that is impossible.
     pub fn start(id: Id, command: Command, events: &mut Vec<Event>) -> ChildState {
         let program = command.get_program().to_string_lossy().into_owned();
@@ -90,7 +99,132 @@ impl ChildState {
         self.connected = true;
         Ok(())
     }
+    // ANCHOR_END: start
 
+    // ANCHOR: receive
+    /// Reads from the channel: a part, if there is a lot.
+    pub fn receive(&mut self, events: &mut Vec<Event>) {
+        let Some(channel) = &mut self.channel else { return };
+        let id = self.id;
+        for received in channel.receive() {
+            events.push(match received {
+                Received::Message(message) => Event::Message(id, message, None),
+                Received::Handle(message, handle) => {
+                    Event::Message(id, message, Some(handle))
+                }
+                Received::Acked => Event::Acked(id),
+                Received::Returned(message, fd) => Event::Returned(id, message, fd),
+                Received::Ignored(why) => {
+                    Event::Error(id, ChildError::Ignored(why))
+                }
+                Received::Closed(error) => {
+                    let error = error.map(ChildError::Receive);
+                    events.extend(error.map(|error| Event::Error(id, error)));
+                    return self.close_channel(events);
+                }
+            });
+        }
+        if channel.is_disconnected() {
+            self.close_channel(events);
+        }
+    }
+    // ANCHOR_END: receive
+
+    // ANCHOR: close_channel
+    fn close_channel(&mut self, events: &mut Vec<Event>) {
+        let Some(channel) = self.channel.take() else { return };
+        self.connected = false;
+        for (message, fd) in channel.into_unacknowledged() {
+            events.push(Event::Returned(self.id, message, fd));
+        }
+        events.push(Event::Disconnect(self.id));
+    }
+    // ANCHOR_END: close_channel
+
+    // ANCHOR: read_output
+    /// Reads once from each pipe that the child prints to.
+    pub fn read_output(&mut self, events: &mut Vec<Event>) {
+        let mut bytes = vec![0; 64 << 10];
+        self.output.retain_mut(|end| match end.read(&mut bytes) {
+            Ok(0) => false,
+            Ok(read) => {
+                events.push(Event::Output(self.id, bytes[..read].to_vec()));
+                true
+            }
+            Err(error) => matches!(errno(&error), Errno::EAGAIN | Errno::EINTR),
+        });
+    }
+    // ANCHOR_END: read_output
+
+    // ANCHOR: reap
+    /// Asks waitpid(2) whether the child has exited.
+    pub fn reap(&mut self) {
+        let (Stage::Running, Some(child)) = (self.stage, &mut self.child) else {
+            return;
+        };
+        let outcome = match child.try_wait() {
+            Ok(None) => return,
+            Ok(Some(status)) => Ok(status),
+            Err(error) => Err(errno(&error)),
+        };
+        // `Exit` has to wait: the child's last messages may be in the socket still.
+        self.stage = Stage::Reaped(outcome, LAST_RECEIVES);
+    }
+    // ANCHOR_END: reap
+
+    // ANCHOR: finish
+    /// Reports `Exit` and `Close` when it is time to: for a child that was
+    /// waited for, when nothing is `unread` in its channel. This is what
+    /// poll(2) said *after* waitpid(2).
+    pub fn finish(&mut self, unread: bool, events: &mut Vec<Event>) {
+        match self.stage {
+            Stage::Reaped(outcome, calls) if unread && calls > 0 => {
+                self.stage = Stage::Reaped(outcome, calls - 1);
+            }
+            Stage::Reaped(outcome, _) => {
+                self.stage = Stage::Exited(outcome);
+                if !self.connected {
+                    self.close_channel(events);
+                }
+                events.push(match outcome {
+                    Ok(status) => Event::Exit(self.id, status),
+                    Err(errno) => {
+                        Event::Error(self.id, ChildError::Wait(errno.into()))
+                    }
+                });
+            }
+            _ => {}
+        }
+        let ended = self.channel.is_none() && self.output.is_empty();
+        if let (Stage::Exited(outcome), true) = (self.stage, ended) {
+            self.stage = Stage::Closed;
+            events.push(Event::Close(self.id, outcome));
+        }
+    }
+    // ANCHOR_END: finish
+
+    // ANCHOR: disconnect
+    /// Closes the channel once everything that was sent has left. Often that is
+    /// now.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`]: it is closed, or about to close.
+    pub fn disconnect(&mut self, events: &mut Vec<Event>) -> Result<(), SendError> {
+        let Some(channel) = &mut self.channel else {
+            return Err(SendError::Closed);
+        };
+        channel.disconnect()?;
+        self.connected = false;
+        // After the exit, only a descendant can hold the other end. It may
+        // never read.
+        if channel.is_disconnected() || matches!(self.stage, Stage::Exited(_)) {
+            self.close_channel(events);
+        }
+        Ok(())
+    }
+    // ANCHOR_END: disconnect
+
+    // ANCHOR: small
     /// The process id; `None` if the child could not be started.
     pub fn pid(&self) -> Option<Pid> {
         self.child.as_ref().map(Child::pid)
@@ -121,112 +255,5 @@ impl ChildState {
             _ => Ok(()),
         }
     }
-
-    /// Reads from the channel: a part, if there is a lot.
-    pub fn receive(&mut self, events: &mut Vec<Event>) {
-        let Some(channel) = &mut self.channel else { return };
-        let id = self.id;
-        for received in channel.receive() {
-            events.push(match received {
-                Received::Message(message) => Event::Message(id, message, None),
-                Received::Handle(message, handle) => {
-                    Event::Message(id, message, Some(handle))
-                }
-                Received::Acked => Event::Acked(id),
-                Received::Returned(message, fd) => Event::Returned(id, message, fd),
-                Received::Ignored(why) => {
-                    Event::Error(id, ChildError::Ignored(why))
-                }
-                Received::Closed(error) => {
-                    let error = error.map(ChildError::Receive);
-                    events.extend(error.map(|error| Event::Error(id, error)));
-                    return self.close_channel(events);
-                }
-            });
-        }
-        if channel.is_disconnected() {
-            self.close_channel(events);
-        }
-    }
-
-    /// Closes the channel once everything that was sent has left. Often that is now.
-    ///
-    /// # Errors
-    /// [`SendError::Closed`]: it is closed, or about to close.
-    pub fn disconnect(&mut self, events: &mut Vec<Event>) -> Result<(), SendError> {
-        let Some(channel) = &mut self.channel else {
-            return Err(SendError::Closed);
-        };
-        channel.disconnect()?;
-        self.connected = false;
-        // After the exit, only a descendant can hold the other end. It may never read.
-        if channel.is_disconnected() || matches!(self.stage, Stage::Exited(_)) {
-            self.close_channel(events);
-        }
-        Ok(())
-    }
-
-    fn close_channel(&mut self, events: &mut Vec<Event>) {
-        let Some(channel) = self.channel.take() else { return };
-        self.connected = false;
-        for (message, fd) in channel.into_unacknowledged() {
-            events.push(Event::Returned(self.id, message, fd));
-        }
-        events.push(Event::Disconnect(self.id));
-    }
-
-    /// Reads once from each pipe that the child prints to.
-    pub fn read_output(&mut self, events: &mut Vec<Event>) {
-        let mut bytes = vec![0; 64 << 10];
-        self.output.retain_mut(|end| match end.read(&mut bytes) {
-            Ok(0) => false,
-            Ok(read) => {
-                events.push(Event::Output(self.id, bytes[..read].to_vec()));
-                true
-            }
-            Err(error) => matches!(errno(&error), Errno::EAGAIN | Errno::EINTR),
-        });
-    }
-
-    /// Asks waitpid(2) whether the child has exited.
-    pub fn reap(&mut self) {
-        let (Stage::Running, Some(child)) = (self.stage, &mut self.child) else {
-            return;
-        };
-        let outcome = match child.try_wait() {
-            Ok(None) => return,
-            Ok(Some(status)) => Ok(status),
-            Err(error) => Err(errno(&error)),
-        };
-        // `Exit` has to wait: the child's last messages may be in the socket still.
-        self.stage = Stage::Reaped(outcome, LAST_RECEIVES);
-    }
-
-    /// Reports `Exit` and `Close` when it is time to: for a child that was waited for, when
-    /// nothing is `unread` in its channel. This is what poll(2) said *after* waitpid(2).
-    pub fn finish(&mut self, unread: bool, events: &mut Vec<Event>) {
-        match self.stage {
-            Stage::Reaped(outcome, calls) if unread && calls > 0 => {
-                self.stage = Stage::Reaped(outcome, calls - 1);
-            }
-            Stage::Reaped(outcome, _) => {
-                self.stage = Stage::Exited(outcome);
-                if !self.connected {
-                    self.close_channel(events);
-                }
-                events.push(match outcome {
-                    Ok(status) => Event::Exit(self.id, status),
-                    Err(errno) => {
-                        Event::Error(self.id, ChildError::Wait(errno.into()))
-                    }
-                });
-            }
-            _ => {}
-        }
-        let ended = self.channel.is_none() && self.output.is_empty();
-        if let (Stage::Exited(outcome), true) = (self.stage, ended) {
-            self.stage = Stage::Closed;
-            events.push(Event::Close(self.id, outcome));
-        }
-    }
+    // ANCHOR_END: small
 }

@@ -1,3 +1,4 @@
+// ANCHOR: imports
 //! All children, and one place to wait for them.
 
 use std::{
@@ -17,7 +18,9 @@ use nix::{
 use serde_json::Value;
 
 use crate::{ChildError, Event, Id, SignalPipe, child_state::ChildState};
+// ANCHOR_END: imports
 
+// ANCHOR: children
 /// The children of this process, and the signals to it: all in one poll(2).
 ///
 /// It reports everything that happens as an [`Event`], errors included.
@@ -29,7 +32,9 @@ pub struct Children {
     /// What was not reported yet.
     events: Vec<Event>,
 }
+// ANCHOR_END: children
 
+// ANCHOR: token
 /// What poll(2) found ready.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Token {
@@ -37,10 +42,12 @@ enum Token {
     Output(Id),
     Signals,
 }
+// ANCHOR_END: token
 
 impl Children {
-    /// No children yet. From now on, `signals` to this process are [`Event::Signal`]s.
-    /// SIGCHLD is handled here.
+    // ANCHOR: new
+    /// No children yet. From now on, `signals` to this process are
+    /// [`Event::Signal`]s. SIGCHLD is handled here.
     ///
     /// # Errors
     /// Those of [`SignalPipe::new`]: a process can have one of these at a time.
@@ -60,76 +67,11 @@ impl Children {
         self.children.insert(id, child);
         id
     }
+    // ANCHOR_END: new
 
-    /// The process id of a child. `None` if it could not be started, and from the call of
-    /// [`wait`](Children::wait) on that follows its [`Event::Close`].
-    pub fn pid(&self, id: Id) -> Option<Pid> {
-        self.children.get(&id)?.pid()
-    }
-
-    /// Whether messages can be sent to a child, like Node's `child.connected`.
-    pub fn connected(&self, id: Id) -> bool {
-        self.children.get(&id).is_some_and(|child| child.connected)
-    }
-
-    /// Sends a message, like Node's `child.send()`. An error is an event.
-    pub fn send(&mut self, id: Id, message: &Value) {
-        let sent = match self.channel(id) {
-            Some(channel) => channel.send(message),
-            None => Err(SendError::Closed),
-        };
-        let error =
-            sent.err().map(|error| Event::Error(id, ChildError::Send(error)));
-        self.events.extend(error);
-    }
-
-    /// Sends a message with a handle. [`Event::Acked`] tells that the child has it. If the
-    /// child does not get it, [`Event::Returned`] gives it back.
-    pub fn send_handle(&mut self, id: Id, message: Value, handle: Handle) {
-        let sent = match self.channel(id) {
-            Some(channel) => channel.send_handle(message.clone(), handle),
-            None => {
-                Err(SendHandleError { error: SendError::Closed, fd: handle.into() })
-            }
-        };
-        if let Err(SendHandleError { error, fd }) = sent {
-            self.events.push(Event::Error(id, ChildError::Send(error)));
-            self.events.push(Event::Returned(id, message, fd));
-        }
-    }
-
-    fn channel(&mut self, id: Id) -> Option<&mut HandleChannel> {
-        self.children.get_mut(&id)?.channel.as_mut()
-    }
-
-    /// Closes the channel to a child, like Node's `child.disconnect()`: once everything
-    /// that was sent has left and every handle is acknowledged. Until then, the child's
-    /// messages arrive; later ones are lost.
-    ///
-    /// If the child exits first, and a descendant holds the channel, it is closed at once.
-    /// A handle that was written but not acknowledged is not given back then: the
-    /// descendant may have it.
-    pub fn disconnect(&mut self, id: Id) {
-        let disconnected = match self.children.get_mut(&id) {
-            Some(child) => child.disconnect(&mut self.events),
-            None => Err(SendError::Closed),
-        };
-        let error =
-            disconnected.err().map(|_| Event::Error(id, ChildError::Disconnected));
-        self.events.extend(error);
-    }
-
-    /// Sends a child a signal, like Node's `child.kill()`. A child that has exited gets
-    /// none, which is no error.
-    pub fn kill(&mut self, id: Id, signal: Signal) {
-        let killed = self.children.get(&id).map_or(Ok(()), |it| it.kill(signal));
-        let error =
-            killed.err().map(|error| Event::Error(id, ChildError::Kill(error)));
-        self.events.extend(error);
-    }
-
-    /// Blocks until something happens, and returns it: a part, if there is a lot. Returns
-    /// an empty list if `until` comes first.
+    // ANCHOR: wait
+    /// Blocks until something happens, and returns it: a part, if there is a
+    /// lot. Returns an empty list if `until` comes first.
     ///
     /// # Errors
     /// Those of poll(2); none is expected.
@@ -143,7 +85,9 @@ impl Children {
             }
         }
     }
+    // ANCHOR_END: wait
 
+    // ANCHOR: step
     fn step(&mut self, until: Option<Instant>) -> io::Result<()> {
         // Do not block if there is something to report already.
         let reaped = self.children.values().any(ChildState::is_reaped);
@@ -167,14 +111,16 @@ impl Children {
             let unread = child.is_reaped() && ready.contains(&Token::Channel(*id));
             child.finish(unread, &mut self.events);
         }
-        // Last: a child that is reaped here finishes after the next poll(2), which sees
-        // everything that the child sent.
+        // Last: a child that is reaped here finishes after the next poll(2),
+        // which sees everything that the child sent.
         if ready.contains(&Token::Signals) {
             self.take_signals();
         }
         Ok(())
     }
+    // ANCHOR_END: step
 
+    // ANCHOR: poll
     fn poll(&self, until: Option<Instant>) -> io::Result<Vec<Token>> {
         let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
         let mut polled = vec![(Token::Signals, signals)];
@@ -190,7 +136,9 @@ impl Children {
         }
         poll_tokens(polled, until)
     }
+    // ANCHOR_END: poll
 
+    // ANCHOR: take_signals
     fn take_signals(&mut self) {
         for signal in self.signals.take() {
             match signal {
@@ -207,13 +155,16 @@ impl Children {
             }
         }
     }
+    // ANCHOR_END: take_signals
 
-    /// Waits for children that are not ours. Process 1, in a container for example, becomes
-    /// the parent of every process whose parent exits.
+    // ANCHOR: reap_orphans
+    /// Waits for children that are not ours. Process 1, in a container for
+    /// example, becomes the parent of every process whose parent exits.
     fn reap_orphans(&self) {
         let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
         loop {
-            // SAFETY: zeros are a valid siginfo_t, and waitid(2) writes only to that.
+            // SAFETY: zeros are a valid siginfo_t, and waitid(2) writes only to
+            // that.
             let pid = unsafe {
                 let mut info: libc::siginfo_t = mem::zeroed();
                 libc::waitid(libc::P_ALL, 0, &raw mut info, flags);
@@ -228,4 +179,81 @@ impl Children {
             unsafe { libc::waitpid(pid, ptr::null_mut(), libc::WNOHANG) };
         }
     }
+    // ANCHOR_END: reap_orphans
+
+    // ANCHOR: send
+    /// Sends a message, like Node's `child.send()`. An error is an event.
+    pub fn send(&mut self, id: Id, message: &Value) {
+        let sent = match self.channel(id) {
+            Some(channel) => channel.send(message),
+            None => Err(SendError::Closed),
+        };
+        let error =
+            sent.err().map(|error| Event::Error(id, ChildError::Send(error)));
+        self.events.extend(error);
+    }
+
+    /// Sends a message with a handle. [`Event::Acked`] tells that the child has
+    /// it. If the child does not get it, [`Event::Returned`] gives it back.
+    pub fn send_handle(&mut self, id: Id, message: Value, handle: Handle) {
+        let sent = match self.channel(id) {
+            Some(channel) => channel.send_handle(message.clone(), handle),
+            None => {
+                Err(SendHandleError { error: SendError::Closed, fd: handle.into() })
+            }
+        };
+        if let Err(SendHandleError { error, fd }) = sent {
+            self.events.push(Event::Error(id, ChildError::Send(error)));
+            self.events.push(Event::Returned(id, message, fd));
+        }
+    }
+
+    fn channel(&mut self, id: Id) -> Option<&mut HandleChannel> {
+        self.children.get_mut(&id)?.channel.as_mut()
+    }
+    // ANCHOR_END: send
+
+    // ANCHOR: disconnect
+    /// Closes the channel to a child, like Node's `child.disconnect()`: once
+    /// everything that was sent has left and every handle is acknowledged.
+    /// Until then, the child's messages arrive; later ones are lost.
+    ///
+    /// If the child exits first, and a descendant holds the channel, it is
+    /// closed at once. A handle that was written but not acknowledged is not
+    /// given back then: the descendant may have it.
+    pub fn disconnect(&mut self, id: Id) {
+        let disconnected = match self.children.get_mut(&id) {
+            Some(child) => child.disconnect(&mut self.events),
+            None => Err(SendError::Closed),
+        };
+        let error =
+            disconnected.err().map(|_| Event::Error(id, ChildError::Disconnected));
+        self.events.extend(error);
+    }
+    // ANCHOR_END: disconnect
+
+    // ANCHOR: kill
+    /// Sends a child a signal, like Node's `child.kill()`. A child that has
+    /// exited gets none, which is no error.
+    pub fn kill(&mut self, id: Id, signal: Signal) {
+        let killed = self.children.get(&id).map_or(Ok(()), |it| it.kill(signal));
+        let error =
+            killed.err().map(|error| Event::Error(id, ChildError::Kill(error)));
+        self.events.extend(error);
+    }
+    // ANCHOR_END: kill
+
+    // ANCHOR: small
+    /// The process id of a child. `None` if it could not be started, and from
+    /// the call of [`wait`](Children::wait) on that follows its
+    /// [`Event::Close`].
+    pub fn pid(&self, id: Id) -> Option<Pid> {
+        self.children.get(&id)?.pid()
+    }
+
+    /// Whether messages can be sent to a child, like Node's `child.connected`.
+    pub fn connected(&self, id: Id) -> bool {
+        self.children.get(&id).is_some_and(|child| child.connected)
+    }
+    // ANCHOR_END: small
 }

@@ -1,3 +1,4 @@
+// ANCHOR: imports
 //! What happens to a child, in Node's words.
 
 use std::{error::Error, fmt, io, os::fd::OwnedFd};
@@ -7,50 +8,60 @@ use ch03_handles::Handle;
 use cli::reason;
 use nix::{errno::Errno, sys::signal::Signal};
 use serde_json::Value;
+// ANCHOR_END: imports
 
-/// Names a child. The system may give a process id to another process once the child was
-/// waited for; an `Id` is never used again.
+// ANCHOR: id
+/// Names a child. The system may give a process id to another process once the
+/// child was waited for; an `Id` is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub u64);
 
 /// How a child exited; or the error, if it could not be started or waited for.
 pub type Outcome = Result<ExitStatus, Errno>;
+// ANCHOR_END: id
 
+// ANCHOR: event
 /// What happened.
 ///
-/// The events of one child are in this order: `Spawn`; any number of `Message`, `Acked`,
-/// `Returned`, `Output` and `Error`; then `Disconnect`, `Exit`, `Close`. A child that closes
-/// its channel early has its `Disconnect` early. If a descendant of the child still holds
-/// the channel, or the output, then `Exit` comes first, and `Disconnect` and `Close` follow
-/// when the descendant closes them.
+/// The events of one child are in this order: `Spawn`; any number of `Message`,
+/// `Acked`, `Returned`, `Output` and `Error`; then `Disconnect`, `Exit`,
+/// `Close`. A child that closes its channel early has its `Disconnect` early.
+/// If a descendant of the child still holds the channel, or the output, then
+/// `Exit` comes first, and `Disconnect` and `Close` follow when the descendant
+/// closes them.
 ///
-/// The events of a child that cannot be started: `Error`, `Disconnect`, `Close`.
+/// The events of a child that cannot be started: `Error`, `Disconnect`,
+/// `Close`.
 #[derive(Debug)]
 pub enum Event {
     /// The child runs its program.
     Spawn(Id),
     /// The child sent a message, perhaps with a handle.
     Message(Id, Value, Option<Handle>),
-    /// The child acknowledged the oldest handle in flight. Node keeps this to itself.
+    /// The child acknowledged the oldest handle in flight. Node keeps this to
+    /// itself.
     Acked(Id),
-    /// A handle comes back, with the message that it was sent with: the child did not take
-    /// it, and never will. It can be sent to another child.
+    /// A handle comes back, with the message that it was sent with: the child
+    /// did not take it, and never will. It can be sent to another child.
     Returned(Id, Value, OwnedFd),
-    /// The child printed something, on standard output or standard error, if its command
-    /// has these `Stdio::piped()`. Node: `data` on `child.stdout`.
+    /// The child printed something, on standard output or standard error, if
+    /// its command has these `Stdio::piped()`. Node: `data` on `child.stdout`.
     Output(Id, Vec<u8>),
     /// The channel is closed, by either side. No message follows.
     Disconnect(Id),
     /// The child exited, and was waited for.
     Exit(Id, ExitStatus),
-    /// The child exited, and its channel and its output are closed. This is its last event.
+    /// The child exited, and its channel and its output are closed. This is its
+    /// last event.
     Close(Id, Outcome),
     /// Something did not work. The child may run on.
     Error(Id, ChildError),
     /// This process received a signal itself.
     Signal(Signal),
 }
+// ANCHOR_END: event
 
+// ANCHOR: child_error
 /// What did not work.
 #[derive(Debug)]
 pub enum ChildError {
@@ -64,12 +75,15 @@ pub enum ChildError {
     Disconnected,
     /// The channel failed, and is closed now.
     Receive(RecvError),
-    /// The child sent something that is no message, or a handle that cannot be used.
+    /// The child sent something that is no message, or a handle that cannot be
+    /// used.
     Ignored(String),
     /// The child cannot be waited for.
     Wait(io::Error),
 }
+// ANCHOR_END: child_error
 
+// ANCHOR: words
 impl ChildError {
     /// Node's `error.code` if Node has one: the name of the system's error, such as
     /// `ENOENT`, or `ERR_IPC_CHANNEL_CLOSED`.
@@ -93,7 +107,8 @@ impl ChildError {
     }
 }
 
-/// The system's number for an error. std itself refuses a command with a zero byte in it.
+/// The system's number for an error. std itself refuses a command with a zero
+/// byte in it.
 pub(crate) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }
@@ -121,3 +136,4 @@ impl fmt::Display for ChildError {
 }
 
 impl Error for ChildError {}
+// ANCHOR_END: words

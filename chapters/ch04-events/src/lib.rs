@@ -1,15 +1,16 @@
 //! # Chapter 4: what a parent hears
 //!
-//! A child sends messages, closes its channel, prints, exits. Each of these reaches the
-//! parent in another way: through a socket, a pipe, or a signal and waitpid(2).
-//! [`Children`] waits for all of them in one poll(2), and reports them as [`Event`]s:
-//! Node's, in Node's order.
+//! A child sends messages, closes its channel, prints, exits. Each of these
+//! reaches the parent in another way: through a socket, a pipe, or a signal and
+//! waitpid(2). [`Children`] waits for all of them in one poll(2), and reports
+//! them as [`Event`]s: Node's, in Node's order.
 //!
-//! A signal is no descriptor, so poll(2) cannot wait for it. [`SignalPipe`] makes a
-//! descriptor of it.
+//! A signal is no descriptor, so poll(2) cannot wait for it. [`SignalPipe`]
+//! makes a descriptor of it.
 //!
-//! Read `signal_pipe.rs` first, then `event.rs`, `child_state.rs`, `children.rs` and
-//! `signals.rs`. `main.rs` and the modules that it names put them to use.
+//! Read `signal_pipe.rs` first, then `event.rs`, `child_state.rs`,
+//! `children.rs` and `signals.rs`. `main.rs` and the modules that it names put
+//! them to use.
 
 mod child_state;
 mod children;

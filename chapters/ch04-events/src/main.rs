@@ -20,14 +20,14 @@ Usage: ch04-events [--exec PROGRAM ARG...]
   --exec PROGRAM ARG...   run PROGRAM as the children; its last argument says what to do
   --help                  show this
 
-  watch                   run PROGRAM with a channel; print one JSON object for each event
+  watch                   run PROGRAM with a channel; print each event as JSON
     --kill SIGNAL           send SIGNAL to the child (SIGTERM, TERM or 15)
     --disconnect            close the channel to the child
-    --after MS              do so MS milliseconds after the child's start; by default,
-                            when its first message arrives
+    --after MS              do so MS milliseconds after the child's start; by
+                            default, when its first message arrives
   signals                 print the signals, and what each does by default
-  worker                  a child: sends every message back, or does what the tour's child
-                          NAME does (needs a channel)
+  worker                  a child: sends every message back, or does what the
+                          tour's child NAME does (needs a channel)
 ";
 
 fn main() -> ExitCode {

@@ -1,8 +1,10 @@
+// ANCHOR: imports
 //! The self-pipe: a signal becomes a byte that poll(2) can wait for.
 //!
-//! A handler may interrupt the program between any two instructions, so it may call next
-//! to nothing (signal-safety(7)). write(2) is allowed. The byte that it writes wakes
-//! poll(2), and the loop around poll(2) does the work, as for any other descriptor.
+//! A handler may interrupt the program between any two instructions, so it may
+//! call next to nothing (signal-safety(7)). write(2) is allowed. The byte that
+//! it writes wakes poll(2), and the loop around poll(2) does the work, as for
+//! any other descriptor.
 
 use std::{
     io::{self, ErrorKind, Read},
@@ -19,19 +21,24 @@ use nix::{
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
     unistd::getpid,
 };
+// ANCHOR_END: imports
 
+// ANCHOR: statics
 /// The process that has a [`SignalPipe`]. 0: none.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// The descriptor that the handler writes to.
 static WRITE_END: AtomicI32 = AtomicI32::new(-1);
 
-/// The signals that arrived and were not taken, one bit each. The kernel does the same: a
-/// signal that is sent twice before it is handled is handled once (signal(7)).
+/// The signals that arrived and were not taken, one bit each. The kernel does
+/// the same: a signal that is sent twice before it is handled is handled once
+/// (signal(7)).
 static PENDING: AtomicU64 = AtomicU64::new(0);
+// ANCHOR_END: statics
 
-/// Signals as something to read. A process has one at a time, because a signal has one
-/// handler.
+// ANCHOR: signal_pipe
+/// Signals as something to read. A process has one at a time, because a signal
+/// has one handler.
 #[derive(Debug)]
 pub struct SignalPipe {
     /// A pair of sockets does what a pipe does, and std can make it non-blocking.
@@ -40,20 +47,23 @@ pub struct SignalPipe {
     /// What each signal did before.
     before: Vec<(Signal, SigAction)>,
 }
+// ANCHOR_END: signal_pipe
 
 impl SignalPipe {
-    /// From now on, `signals` arrive here, and do not do what they do by default. A signal
-    /// that was ignored arrives, too; except for SIGHUP, because nohup(1) ignores it so that
-    /// the program survives its terminal.
+    // ANCHOR: new
+    /// From now on, `signals` arrive here, and do not do what they do by
+    /// default. A signal that was ignored arrives, too; except for SIGHUP,
+    /// because nohup(1) ignores it so that the program survives its terminal.
     ///
     /// # Errors
-    /// `AlreadyExists` while this process has another one; `EINVAL` for a signal that
-    /// cannot be handled (SIGKILL, SIGSTOP); those of socketpair(2).
+    /// `AlreadyExists` while this process has another one; `EINVAL` for a
+    /// signal that cannot be handled (SIGKILL, SIGSTOP); those of
+    /// socketpair(2).
     pub fn new(signals: &[Signal]) -> io::Result<SignalPipe> {
         let (reader, writer) = UnixStream::pair()?;
         reader.set_nonblocking(true)?;
-        // A full pipe must not block the handler. A byte that is lost does no harm: the
-        // bytes before it wake poll(2), and PENDING knows the signal.
+        // A full pipe must not block the handler. A byte that is lost does no
+        // harm: the bytes before it wake poll(2), and PENDING knows the signal.
         writer.set_nonblocking(true)?;
         let claim = OWNER.compare_exchange(0, getpid().as_raw(), SeqCst, SeqCst);
         claim.map_err(|_| ErrorKind::AlreadyExists)?;
@@ -65,10 +75,12 @@ impl SignalPipe {
         }
         Ok(pipe)
     }
+    // ANCHOR_END: new
 
+    // ANCHOR: handle
     fn handle(&mut self, signal: Signal) -> io::Result<()> {
-        // SA_RESTART: read(2) and write(2) go on after the handler. poll(2) does not.
-        // SA_NOCLDSTOP: no SIGCHLD for a child that is only stopped.
+        // SA_RESTART: read(2) and write(2) go on after the handler. poll(2)
+        // does not. SA_NOCLDSTOP: no SIGCHLD for a child that is only stopped.
         let flags = SaFlags::SA_RESTART | SaFlags::SA_NOCLDSTOP;
         let handler = SigHandler::Handler(on_signal);
         let action = SigAction::new(handler, flags, SigSet::empty());
@@ -82,27 +94,34 @@ impl SignalPipe {
         }
         Ok(())
     }
+    // ANCHOR_END: handle
 
+    // ANCHOR: take
     /// The signals since the last call, each once. Does not block.
     pub fn take(&mut self) -> Vec<Signal> {
-        // First the bytes, then the bits: a signal in between leaves a byte, and wakes
-        // poll(2) once more. The other way round it would leave a bit and no byte.
+        // First the bytes, then the bits: a signal in between leaves a byte,
+        // and wakes poll(2) once more. The other way round it would leave a bit
+        // and no byte.
         while self.reader.read(&mut [0; 512]).is_ok_and(|read| read > 0) {}
         let pending = PENDING.swap(0, SeqCst);
         let numbers = (1..=64).filter(|&number| pending & bit(number) != 0);
         numbers.filter_map(|number| Signal::try_from(number).ok()).collect()
     }
+    // ANCHOR_END: take
 }
 
+// ANCHOR: bit
 /// The bit of a signal in [`PENDING`].
 fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
+// ANCHOR_END: bit
 
+// ANCHOR: handler
 /// The handler.
 extern "C" fn on_signal(signal: libc::c_int) {
-    // Between fork and exec a child has the handlers of its parent, and writes to the same
-    // pipe. Its signals are not its parent's.
+    // Between fork and exec a child has the handlers of its parent, and writes
+    // to the same pipe. Its signals are not its parent's.
     if OWNER.load(SeqCst) != getpid().as_raw() {
         return;
     }
@@ -113,13 +132,17 @@ extern "C" fn on_signal(signal: libc::c_int) {
     unsafe { libc::write(WRITE_END.load(SeqCst), c"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
+// ANCHOR_END: handler
 
+// ANCHOR: as_fd
 impl AsFd for SignalPipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
     }
 }
+// ANCHOR_END: as_fd
 
+// ANCHOR: drop
 impl Drop for SignalPipe {
     fn drop(&mut self) {
         for (signal, before) in &self.before {
@@ -131,3 +154,4 @@ impl Drop for SignalPipe {
         OWNER.store(0, SeqCst);
     }
 }
+// ANCHOR_END: drop

@@ -1,4 +1,5 @@
-//! `ch04-events signals`: every signal with its default action. And signals by name.
+//! `ch04-events signals`: every signal with its default action. And signals by
+//! name.
 
 use std::process::ExitCode;
 
@@ -41,8 +42,8 @@ pub fn parse(name: &str) -> anyhow::Result<Signal> {
     signal.ok_or_else(|| wrong(format_args!("there is no signal '{name}'")))
 }
 
-/// Real-time signals have no names of their own. They are counted from the nearer end of
-/// their range, as `kill -l` does.
+/// Real-time signals have no names of their own. They are counted from the
+/// nearer end of their range, as `kill -l` does.
 #[cfg(target_os = "linux")]
 fn real_time_name(number: i32) -> String {
     let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
@@ -79,20 +80,20 @@ fn meaning(signal: Signal) -> &'static str {
         SIGILL => "an invalid instruction",
         SIGTRAP => "a breakpoint",
         SIGABRT => "abort(3)",
-        SIGBUS => "a bad memory access, such as behind the end of a mapped file",
-        SIGFPE => "an arithmetic error, such as a division by zero",
+        SIGBUS => "an access behind the end of a mapped file",
+        SIGFPE => "an arithmetic error: a division by zero",
         SIGKILL => "cannot be handled, ignored or blocked",
         SIGUSR1 | SIGUSR2 => "for the program to define",
         SIGSEGV => "an invalid memory address",
-        SIGPIPE => "a write to a pipe or socket whose other end is closed",
+        SIGPIPE => "a write to a pipe that no process reads",
         SIGALRM => "alarm(2)",
-        SIGTERM => "a request to exit: what kill(1) and child.kill() send",
+        SIGTERM => "a request to exit: the default of kill(1)",
         SIGCHLD => "a child exited or stopped",
         SIGCONT => "continues a stopped process",
         SIGSTOP => "cannot be handled, ignored or blocked",
         SIGTSTP => "Ctrl-Z",
-        SIGTTIN => "a background process reads from the terminal",
-        SIGTTOU => "a background process writes to the terminal",
+        SIGTTIN => "a background process reads its terminal",
+        SIGTTOU => "a background process writes to its terminal",
         SIGURG => "out-of-band data on a socket",
         SIGXCPU => "more processor time than allowed",
         SIGXFSZ => "a larger file than allowed",

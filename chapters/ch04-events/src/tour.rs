@@ -1,3 +1,4 @@
+// ANCHOR: imports
 //! The tour: a child for each way to exit, and the events that its parent gets.
 
 use std::process::{Command, ExitCode};
@@ -9,9 +10,11 @@ use nix::sys::signal::{Signal, raise};
 use serde_json::Value;
 
 use crate::watch::event_json;
+// ANCHOR_END: imports
 
-/// A stop on the tour: its title, the name of the child that it starts, and what the parent
-/// does when the child says that it is ready.
+// ANCHOR: stops
+/// A stop on the tour: its title, the name of the child that it starts, and
+/// what the parent does when the child says that it is ready.
 type Stop = (&'static str, &'static str, fn(&mut Children, Id));
 
 const STOPS: [Stop; 9] = [
@@ -29,7 +32,9 @@ const STOPS: [Stop; 9] = [
         send_too_late,
     ),
 ];
+// ANCHOR_END: stops
 
+// ANCHOR: actions
 fn terminate(children: &mut Children, child: Id) {
     children.kill(child, Signal::SIGTERM);
 }
@@ -38,7 +43,9 @@ fn send_too_late(children: &mut Children, child: Id) {
     children.disconnect(child);
     children.send(child, &Value::from("are you there?"));
 }
+// ANCHOR_END: actions
 
+// ANCHOR: run
 /// Visits every stop. A signal to this process is an event too, and stops the tour.
 pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1];
@@ -59,7 +66,9 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+// ANCHOR_END: run
 
+// ANCHOR: command
 fn command(options: &Options, child: &str) -> anyhow::Result<Command> {
     if child.is_empty() {
         return Ok(Command::new("./no-such-program"));
@@ -68,9 +77,11 @@ fn command(options: &Options, child: &str) -> anyhow::Result<Command> {
     command.arg(child);
     Ok(command)
 }
+// ANCHOR_END: command
 
-/// Prints the events of `child`, up to its last one. Returns an exit code if a signal stops
-/// the tour.
+// ANCHOR: follow
+/// Prints the events of `child`, up to its last one. Returns an exit code if a
+/// signal stops the tour.
 fn follow(
     children: &mut Children,
     child: Id,
@@ -97,7 +108,9 @@ fn follow(
         }
     }
 }
+// ANCHOR_END: follow
 
+// ANCHOR: as_text
 /// An event in columns: `exit        code 7, signal null`.
 fn as_text(event: &Value) -> String {
     let name = event["event"].as_str().unwrap_or_default();
@@ -107,3 +120,4 @@ fn as_text(event: &Value) -> String {
         fields.map(|(key, value)| format!("{key} {value}")).collect();
     format!("{name:11} {}", fields.join(", ")).trim_end().to_owned()
 }
+// ANCHOR_END: as_text

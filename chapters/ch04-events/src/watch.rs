@@ -1,3 +1,4 @@
+// ANCHOR: imports
 //! Runs any program as a child with a channel, and prints its events as JSON.
 
 use std::{
@@ -14,18 +15,23 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::signal_table;
+// ANCHOR_END: imports
 
+// ANCHOR: plan
 /// How long the child may take to exit after a signal to this program.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What to do to the child, and when: so long after its start, or at its first message.
+/// What to do to the child, and when: so long after its start, or at its first
+/// message.
 #[derive(Default)]
 struct Plan {
     kill: Option<Signal>,
     disconnect: bool,
     after: Option<Duration>,
 }
+// ANCHOR_END: plan
 
+// ANCHOR: run
 /// Watches the program that the command line names until its last event.
 pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut plan = Plan::default();
@@ -51,7 +57,9 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     watch(command, plan)
 }
+// ANCHOR_END: run
 
+// ANCHOR: watch
 fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
     let signals = [Signal::SIGINT, Signal::SIGTERM];
     let mut children = Children::new(&signals).context("cannot handle signals")?;
@@ -69,7 +77,8 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
                 }
                 Event::Output(_, bytes) => drop(write_all(io::stderr(), &bytes)),
                 Event::Close(..) => return Ok(ExitCode::SUCCESS),
-                // The first signal is passed on to the child. The second one kills it.
+                // The first signal is passed on to the child. The second one
+                // kills it.
                 Event::Signal(signal) if kill_at.is_none() => {
                     children.kill(child, signal);
                     kill_at = Some(Instant::now() + GRACE);
@@ -88,7 +97,9 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
         }
     }
 }
+// ANCHOR_END: watch
 
+// ANCHOR: carry_out
 impl Plan {
     /// Does what was planned, once.
     fn carry_out(&mut self, children: &mut Children, child: Id) {
@@ -100,7 +111,9 @@ impl Plan {
         }
     }
 }
+// ANCHOR_END: carry_out
 
+// ANCHOR: event_json
 /// An event with what a listener in Node gets. `None`: Node has no such event.
 pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
     Some(match event {
@@ -125,8 +138,8 @@ pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
     })
 }
 
-/// A code or a signal, never both. The code of a child that could not be started is the
-/// number of the error, negative.
+/// A code or a signal, never both. The code of a child that could not be
+/// started is the number of the error, negative.
 fn outcome_json(event: &str, outcome: Outcome) -> Value {
     let code = match outcome {
         Ok(ExitStatus::Exited(code)) => Some(code),
@@ -136,3 +149,4 @@ fn outcome_json(event: &str, outcome: Outcome) -> Value {
     let signal = outcome.ok().and_then(ExitStatus::signal);
     json!({"event": event, "code": code, "signal": signal})
 }
+// ANCHOR_END: event_json

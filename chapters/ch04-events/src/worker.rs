@@ -1,4 +1,6 @@
-//! The children of the tour: each ends in its own way. Without a name of the tour's: an echo.
+// ANCHOR: imports
+//! The children: those of the tour, each of which exits in its own way, and an
+//! echo.
 
 use std::{
     io,
@@ -16,11 +18,15 @@ use nix::{
     sys::signal::{Signal, raise},
 };
 use serde_json::Value;
+// ANCHOR_END: imports
 
-/// Does what its name says.
+// ANCHOR: run
+/// Does what the child of the tour with this name does. Without such a name: an
+/// echo.
 pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let name = arguments.worker_name()?;
-    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    // SAFETY: nothing has run yet that could have started a thread or opened a
+    // descriptor.
     let mut channel = HandleChannel::new(unsafe { inherited_channel() }?)?;
     match name.as_deref() {
         Some("says-hi") => channel.send(&Value::from("hi"))?,
@@ -39,7 +45,9 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+// ANCHOR_END: run
 
+// ANCHOR: trap_sigterm
 /// Node: `process.on('SIGTERM', () => process.exit(1))`.
 fn trap_sigterm(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
     let mut signals = SignalPipe::new(&[Signal::SIGTERM])?;
@@ -49,8 +57,11 @@ fn trap_sigterm(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::FAILURE)
 }
+// ANCHOR_END: trap_sigterm
 
-/// Sends every message back, until the parent closes the channel. A handle is closed.
+// ANCHOR: echo
+/// Sends every message back, until the parent closes the channel. A handle is
+/// closed.
 fn echo(mut channel: HandleChannel) -> anyhow::Result<()> {
     loop {
         wait_for(&channel, channel.interest())?;
@@ -67,7 +78,9 @@ fn echo(mut channel: HandleChannel) -> anyhow::Result<()> {
         }
     }
 }
+// ANCHOR_END: echo
 
+// ANCHOR: send
 /// Sends a message. Blocks while the parent does not read.
 fn send(channel: &mut HandleChannel, message: &Value) -> anyhow::Result<()> {
     loop {
@@ -84,3 +97,4 @@ fn send(channel: &mut HandleChannel, message: &Value) -> anyhow::Result<()> {
 fn wait_for(fd: &impl AsFd, events: PollFlags) -> io::Result<()> {
     poll_tokens(vec![((), PollFd::new(fd.as_fd(), events))], None).map(drop)
 }
+// ANCHOR_END: send

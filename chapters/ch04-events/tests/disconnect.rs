@@ -46,7 +46,8 @@ fn sleeper(children: &mut Children) -> Id {
     children.spawn(shell("exec sleep 1000"))
 }
 
-/// Node's child gets everything that was sent before the disconnect, and then the end.
+/// Node's child gets everything that was sent before the disconnect, and then
+/// the end.
 #[test]
 fn a_disconnect_waits_for_what_was_sent_before() {
     let Some(node) = node() else { return };
@@ -140,7 +141,8 @@ fn a_handle_for_a_channel_that_has_just_closed_comes_back() {
     life(&mut children);
 }
 
-/// The child dies with a handle in its socket that it has not read, and two that wait.
+/// The child dies with a handle in its socket that it has not read, and two
+/// that wait.
 #[test]
 fn a_handle_that_was_written_and_never_read_comes_back() {
     let (_turn, mut children) = children();
@@ -194,8 +196,9 @@ fn a_disconnect_that_waits_ends_with_the_child() {
     assert_usable(events, "a", client);
 }
 
-/// The child has exited, and a descendant holds the channel. Whether that has the handle, the
-/// parent cannot know. Two processes must not have it: it is not given back.
+/// The child has exited, and a descendant holds the channel. Whether that has
+/// the handle, the parent cannot know. Two processes must not have it: it is
+/// not given back.
 #[test]
 fn after_a_disconnect_a_handle_that_a_descendant_may_have_is_not_returned() {
     for disconnect_first in [false, true] {

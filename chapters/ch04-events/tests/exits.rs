@@ -29,8 +29,8 @@ fn peak_memory(pid: i32) -> u64 {
     peak.parse().expect("a number")
 }
 
-/// A write to a child that has exited fails. That is no error of the child's: it is about to
-/// be reaped.
+/// A write to a child that has exited fails. That is no error of the child's:
+/// it is about to be reaped.
 #[test]
 fn what_is_sent_to_a_child_that_has_just_exited_is_no_error() {
     let (_turn, mut children) = children();
@@ -49,7 +49,8 @@ fn what_is_sent_to_a_child_that_has_just_exited_is_no_error() {
 fn everything_that_a_child_sent_comes_before_its_exit() {
     let (_turn, mut children) = children();
     for _ in 0..5 {
-        // Its descendant holds the channel, so the channel does not end with the child.
+        // Its descendant holds the channel, so the channel does not end with
+        // the child.
         let (reader, writer) = pipe();
         let mut command = shell("seq 1 20000 >&$fd; cat <&0 > /dev/null & exit 5");
         command.stdin(reader);
@@ -93,9 +94,9 @@ fn a_descendant_that_floods_does_not_fill_the_memory() {
     assert!(peak < 150_000, "it has used {peak} KiB");
 }
 
-/// It asks for more answers than its socket holds, and reads none of them. Its parent stops
-/// to read, and waits without using the processor. When the child is killed, the rest of
-/// what it sent arrives, and then its exit.
+/// It asks for more answers than its socket holds, and reads none of them. Its
+/// parent stops to read, and waits without using the processor. When the child
+/// is killed, the rest of what it sent arrives, and then its exit.
 #[test]
 fn a_child_that_asks_and_does_not_listen_is_reaped() {
     let (_turn, mut children) = children();
@@ -162,7 +163,8 @@ fn process_1_reaps_orphans() {
     assert_eq!(zombies_of(parent), []);
 }
 
-/// A Node program that shares our standard output makes it non-blocking for us as well.
+/// A Node program that shares our standard output makes it non-blocking for us
+/// as well.
 #[test]
 fn events_wait_for_a_slow_reader() {
     let (reader, writer) = pipe();

@@ -1,4 +1,5 @@
-//! Children that do not keep to the protocol. Each is an event, and `watch` lives on.
+//! Children that do not keep to the protocol. Each is an event, and `watch`
+//! lives on.
 
 mod common;
 
@@ -118,7 +119,8 @@ fn internal_messages_are_never_shown() {
     assert_events(&output, [SPAWN, &shown, &also, DISCONNECT, &exit, &close]);
 }
 
-/// Not a test: the child of the next one. It sends descriptors that no message speaks of.
+/// Not a test: the child of the next one. It sends descriptors that no message
+/// speaks of.
 #[test]
 #[ignore = "the test below runs it"]
 fn sends_descriptors_for_nothing() {

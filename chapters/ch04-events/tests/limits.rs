@@ -10,8 +10,8 @@ use std::{
 use common::{DISCONNECT, exited};
 use testkit::{Program, temp_dir};
 
-/// Root is not bound by `ulimit -u`, so where the tests run as root somebody else starts the
-/// program.
+/// Root is not bound by `ulimit -u`, so where the tests run as root somebody
+/// else starts the program.
 #[test]
 fn a_fork_that_is_refused_is_an_event() {
     let dir = temp_dir();

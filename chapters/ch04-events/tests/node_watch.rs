@@ -10,7 +10,8 @@ use common::{
 };
 use testkit::{Program, node, node_program, temp_dir};
 
-/// Runs `child` under both, with the same plan: what `watch` prints, and what Node prints.
+/// Runs `child` under both, with the same plan: what `watch` prints, and what
+/// Node prints.
 #[track_caller]
 fn both(
     node: &Path,
@@ -128,8 +129,8 @@ fn programs_that_cannot_be_started() {
     });
 }
 
-/// Node reports no `close` after the parent's own `disconnect()`. `watch` always does: without
-/// it a parent cannot know that this was the last event.
+/// Node reports no `close` after the parent's own `disconnect()`. `watch`
+/// always does: without it a parent cannot know that this was the last event.
 #[test]
 fn channels_that_the_parent_closes() {
     with_node(|node| {
@@ -156,8 +157,9 @@ fn channels_that_the_parent_closes() {
     });
 }
 
-/// When the channel is the last to end, after `exit`, Node reports `close` one tick too early:
-/// before `disconnect`. In `watch`, `close` is always the last event.
+/// When the channel is the last to end, after `exit`, Node reports `close` one
+/// tick too early: before `disconnect`. In `watch`, `close` is always the last
+/// event.
 #[test]
 fn grandchildren_that_keep_the_channel_or_the_output() {
     with_node(|node| {
@@ -207,7 +209,8 @@ fn messages_of_every_kind() {
     });
 }
 
-/// A byte that is not UTF-8 is replaced (U+FFFD), and the line is a message all the same.
+/// A byte that is not UTF-8 is replaced (U+FFFD), and the line is a message all
+/// the same.
 #[test]
 fn bytes_that_are_not_utf_8() {
     with_node(|node| {

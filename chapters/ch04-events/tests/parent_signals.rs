@@ -80,7 +80,8 @@ fn stray_signals_mean_nothing() {
 
 #[test]
 fn an_idle_watch_uses_no_cpu_and_leaves_no_zombie() {
-    // One child is silent; the other has ended, and something still holds its output.
+    // One child is silent; the other has ended, and something still holds its
+    // output.
     let silent = watch(&[], ["sleep", "1000"]).start();
     let ended = watch(&[], bash("sleep 1000 & exit 0")).start();
     silent.wait_for_line("spawn");

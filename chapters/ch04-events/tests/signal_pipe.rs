@@ -1,4 +1,5 @@
-//! Signals as something to read. A process has one such pipe, so these tests take turns.
+//! Signals as something to read. A process has one such pipe, so these tests
+//! take turns.
 
 use std::{
     io::ErrorKind,
@@ -60,7 +61,7 @@ fn each_signal_is_told_once() {
 }
 
 #[test]
-fn a_full_pipe_blocks_nobody() {
+fn a_full_pipe_does_not_block_the_handler() {
     let _turn = turn();
     let mut pipe = SignalPipe::new(&PAIR).expect("the only one");
     for _ in 0..20_000 {
@@ -72,16 +73,31 @@ fn a_full_pipe_blocks_nobody() {
 }
 
 #[test]
-fn what_a_signal_did_before_it_does_again_afterwards() {
+fn a_signal_does_afterwards_what_it_did_before() {
     let _turn = turn();
     set(Signal::SIGUSR1, SigHandler::SigIgn);
     let mut pipe = SignalPipe::new(&PAIR).expect("the only one");
     raise_all(&[Signal::SIGUSR1]);
-    assert_eq!(pipe.take(), [Signal::SIGUSR1], "what was ignored is heard");
+    assert_eq!(pipe.take(), [Signal::SIGUSR1], "an ignored signal arrives");
     drop(pipe);
     raise_all(&[Signal::SIGUSR1]);
     assert!(matches!(set(Signal::SIGUSR1, SigHandler::SigDfl), SigHandler::SigIgn));
     assert!(matches!(set(Signal::SIGUSR2, SigHandler::SigDfl), SigHandler::SigDfl));
+}
+
+/// nohup(1) starts a program with SIGHUP ignored, and it stays so.
+#[test]
+fn an_ignored_sighup_stays_ignored() {
+    let _turn = turn();
+    set(Signal::SIGHUP, SigHandler::SigIgn);
+    let mut pipe = SignalPipe::new(&[Signal::SIGHUP]).expect("the only one");
+    raise_all(&[Signal::SIGHUP]);
+    assert_eq!(pipe.take(), []);
+    drop(pipe);
+    assert!(matches!(set(Signal::SIGHUP, SigHandler::SigDfl), SigHandler::SigIgn));
+    let mut pipe = SignalPipe::new(&[Signal::SIGHUP]).expect("the only one");
+    raise_all(&[Signal::SIGHUP]);
+    assert_eq!(pipe.take(), [Signal::SIGHUP], "by default it arrives");
 }
 
 #[test]
@@ -118,7 +134,8 @@ fn a_child_s_signals_are_not_its_parent_s() {
     let mut pipe = SignalPipe::new(&PAIR).expect("the only one");
     for _ in 0..50 {
         let mut command = Command::new("true");
-        // SAFETY: raise(3) is async-signal-safe, and so is the handler that it runs.
+        // SAFETY: raise(3) is async-signal-safe, and so is the handler that it
+        // runs.
         unsafe { command.pre_exec(|| Ok(raise(Signal::SIGUSR1)?)) };
         assert!(
             command.status().expect("it runs").success(),

@@ -23,7 +23,8 @@ fn lines(name: &str) -> Vec<String> {
     output.stdout.lines().map(str::to_owned).collect()
 }
 
-/// The first child takes two seconds. Its parent hears of the others only afterwards.
+/// The first child takes two seconds. Its parent hears of the others only
+/// afterwards.
 #[test]
 fn exit_status_waits_for_one_child_after_another() {
     let lines = lines("exit_status");

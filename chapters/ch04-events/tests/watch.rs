@@ -1,4 +1,5 @@
-//! What `watch` prints of each kind of child: these lines, in this order, to the letter.
+//! What `watch` prints of each kind of child: these lines, in this order, to
+//! the letter.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! For tests that use `Children` in the test's own process. A process has one `Children` at
-//! a time, so they take turns.
+//! For tests that use `Children` in the test's own process. A process has one
+//! `Children` at a time, so they take turns.
 
 use std::{
     process::Command,

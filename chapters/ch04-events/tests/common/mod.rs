@@ -1,4 +1,5 @@
-//! What the tests of this chapter share: the program, and what it prints with pids masked.
+//! What the tests of this chapter share: the program, and what it prints with
+//! pids masked.
 
 #![allow(dead_code)] // Each test program uses its part of this.
 
@@ -69,7 +70,8 @@ fn mask(line: &str) -> String {
     line.to_owned()
 }
 
-/// The events that a watched child has come to, exactly as they were printed, but for the pid.
+/// The events that a watched child has come to, exactly as they were printed,
+/// but for the pid.
 #[track_caller]
 pub fn assert_events<S: AsRef<str>>(
     output: &Output,
@@ -81,12 +83,14 @@ pub fn assert_events<S: AsRef<str>>(
     assert_eq!(output.status.code(), Some(0), "{}", output.stderr);
 }
 
-/// A pipe that no other program inherits: tests in parallel start some at any moment.
+/// A pipe that no other program inherits: tests in parallel start some at any
+/// moment.
 pub fn pipe() -> (OwnedFd, OwnedFd) {
     nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe")
 }
 
-/// Children that end and leave a grandchild behind, which reads to the end of standard input.
+/// Children that end and leave a grandchild behind, which reads to the end of
+/// standard input.
 pub const LEAVES_ITS_OUTPUT: &str = "eval \"exec $fd>&-\"; cat <&0 & exit 5";
 pub const LEAVES_THE_CHANNEL: &str = "cat <&0 > /dev/null 2>&1 & exit 5";
 
