@@ -10,12 +10,12 @@ use std::{
 use common::{DISCONNECT, exited};
 use testkit::{Program, temp_dir};
 
-/// Root is not bound by `ulimit -u`, so where the tests run as root somebody
-/// else starts the program.
+/// `ulimit -u` does not bind root. If the tests run as root, they start the
+/// program as another user.
 #[test]
 fn a_fork_that_is_refused_is_an_event() {
     let dir = temp_dir();
-    // The build's directory may be closed to others.
+    // That user may have no access to the build's directory.
     let program = dir.path().join("ch04-events");
     fs::copy(env!("CARGO_BIN_EXE_ch04-events"), &program).expect("a copy");
     fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("chmod");

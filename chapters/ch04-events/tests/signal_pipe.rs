@@ -109,7 +109,7 @@ fn a_process_has_one_at_a_time() {
     raise_all(&[Signal::SIGUSR1]);
     assert_eq!(pipe.take(), [Signal::SIGUSR1], "the first one works as before");
     drop(pipe);
-    SignalPipe::new(&PAIR).expect("the first one is gone");
+    SignalPipe::new(&PAIR).expect("the first one was dropped");
 }
 
 #[test]
@@ -143,5 +143,5 @@ fn a_child_s_signals_are_not_its_parent_s() {
         );
     }
     assert!(!readable(&pipe), "a child has written into its parent's pipe");
-    assert_eq!(pipe.take(), [], "and no signal has come");
+    assert_eq!(pipe.take(), [], "and no signal arrived");
 }

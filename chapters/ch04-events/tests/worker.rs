@@ -23,7 +23,7 @@ fn under_a_node_parent_everything_comes_back() {
 
 #[test]
 fn garbage_is_complained_of_and_the_next_message_comes_back() {
-    let (program, channel) = program().args(["worker", "somebody"]).channel();
+    let (program, channel) = program().args(["worker", "no-such-name"]).channel();
     let worker = program.start();
     channel.set_read_timeout(Some(LONG)).expect("a time-out");
     (&channel)

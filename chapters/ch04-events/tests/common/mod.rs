@@ -70,7 +70,7 @@ fn mask(line: &str) -> String {
     line.to_owned()
 }
 
-/// The events that a watched child has come to, exactly as they were printed,
+/// The events of a watched child, exactly as they were printed,
 /// but for the pid.
 #[track_caller]
 pub fn assert_events<S: AsRef<str>>(
