@@ -58,7 +58,7 @@ while True:
         time.sleep(0.001)";
     let Some(server) = python_server(1, script) else { return };
     server.wait_for_stderr("more like the line above");
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(Duration::from_millis(500));
     let lines = server.stderr().lines().count();
     assert!(lines < 100, "{lines} lines of complaints");
     stops(&server);
@@ -161,8 +161,8 @@ fn flood(line: &str) {
     server.wait_for_line(" started");
     let began = cpu_time(server.pid());
     // For a while, or until there is enough to see.
-    let _ = try_eventually(Duration::from_millis(1_500), || {
-        let busy = cpu_time(server.pid()) - began > Duration::from_millis(700);
+    let _ = try_eventually(Duration::from_millis(800), || {
+        let busy = cpu_time(server.pid()) - began > Duration::from_millis(500);
         (busy || memory(server.pid()) > MUCH).then_some(())
     });
     stops(&server);

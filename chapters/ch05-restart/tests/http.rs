@@ -60,11 +60,11 @@ fn a_body_is_discarded() {
 
 /// A plain two-second limit would reset the connection in the middle of the upload.
 #[test]
-fn a_client_that_uploads_for_3_s_and_reads_only_then_gets_its_response() {
+fn a_client_that_uploads_slowly_and_reads_only_then_gets_its_response() {
     let server = server(1, 0);
     let mut client = connected(&server, CHUNKED);
     let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(3) {
+    while began.elapsed() < Duration::from_millis(2_500) {
         client.send_raw(b"5\r\nhello\r\n").expect("the connection is open");
         sleep(Duration::from_millis(100));
     }

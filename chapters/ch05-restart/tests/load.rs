@@ -51,13 +51,13 @@ fn ab_loses_nothing_either() {
     }
     let server = server(2, 1);
     let url = format!("http://{}/", server.addr());
-    let arguments = ["-q", "-n", "500", "-c", "10", &url];
+    let arguments = ["-q", "-n", "300", "-c", "10", &url];
     let output = Program::new("ab").args(arguments).output();
     let line = |name: &str| {
         let line = output.stdout.lines().find(|line| line.starts_with(name));
         line.and_then(|it| it.split_whitespace().last()).unwrap_or_default()
     };
-    assert_eq!(line("Complete requests"), "500", "{output:?}");
+    assert_eq!(line("Complete requests"), "300", "{output:?}");
     // To ab, a response of another length than the first is a failure: pids differ
     // in theirs.
     assert_eq!(line("Non-2xx responses"), "", "{output:?}");
@@ -95,7 +95,7 @@ fn while_one_worker_is_stopped_the_other_answers() {
 fn after_kill_9_of_all_workers_the_next_request_is_answered_and_all_are_back_in_a_second()
  {
     let server = server(4, 0);
-    for round in 0..10 {
+    for round in 0..5 {
         let victims = server.children();
         assert_eq!(victims.len(), 4, "round {round}");
         for victim in &victims {
@@ -127,7 +127,7 @@ fn torment(server: &Running, times: usize, mut hit: impl FnMut(Process)) {
 
 #[test]
 fn sigterm_to_random_workers_loses_nothing() {
-    sigterm(20);
+    sigterm(15);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn sigterm(times: usize) {
 
 #[test]
 fn sigkill_to_random_workers_loses_what_the_victims_held_and_nothing_else() {
-    sigkill(20);
+    sigkill(15);
 }
 
 #[test]

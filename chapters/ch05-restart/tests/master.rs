@@ -101,7 +101,7 @@ fn in_the_middle_of_load_nothing_is_left_behind() {
 /// from a worker, and no SIGKILL for a worker that has exited.
 #[test]
 fn a_stop_is_quiet() {
-    for _ in 0..10 {
+    for _ in 0..5 {
         let server = server(4, 0);
         http::get(server.addr()).expect("a response");
         server.signal(Signal::SIGTERM);
@@ -120,7 +120,7 @@ fn a_stop_under_strace_is_quiet() {
     }
     let arguments =
         ["-f", "-qq", "-o", "/dev/null", common::PROGRAM, "--port", "0"];
-    for _ in 0..3 {
+    for _ in 0..2 {
         let server = Program::new("strace")
             .args(arguments)
             .args(["--workers", "4", "--crash-after", "0"])

@@ -52,7 +52,7 @@ fn the_articles_workers_are_healed() {
 
 #[test]
 fn nothing_is_left_of_the_articles_workers() {
-    for end in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL] {
+    for end in [Signal::SIGTERM, Signal::SIGKILL] {
         let Some((server, _script)) = node_workers(2, ARTICLE) else { return };
         let (family, port) = (server.processes(), server.port());
         server.signal(end);
