@@ -3,7 +3,7 @@ const { fork } = require('node:child_process');
 const net = require('node:net');
 
 const count = Number(process.argv[2] ?? 2);
-// Nobody here wants a connection: no handler, and no byte is read.
+// There is no handler: a connection that is accepted here is never read.
 const listener = net.createServer();
 let ready = 0;
 

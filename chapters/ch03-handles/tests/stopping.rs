@@ -1,4 +1,4 @@
-//! However the parent ends, its workers end too, and the port is free: in the
+//! However the parent dies, its workers die too, and the port is free: in the
 //! middle of load.
 
 mod common;

@@ -1,5 +1,6 @@
-//! What tiny_http 0.12 gets wrong, as the book says. If a test of the plain server fails,
-//! a new version may have repaired the fault: then the book's page changes too.
+//! What tiny_http 0.12 gets wrong, as the book says. If a test of the plain server
+//! fails, a new version may have repaired the fault: then the book's page changes
+//! too.
 
 mod common;
 

@@ -133,10 +133,10 @@ fn a_tour_without_a_child_says_why() {
     );
 }
 
-/// Process ids come again: one that was killed may have left its socket's name
-/// behind.
+/// Process ids are used again: a tour that was killed may have left its socket's
+/// name behind.
 #[test]
-fn what_a_killed_tour_has_left_is_not_in_the_way_of_the_next() {
+fn the_socket_of_a_killed_tour_is_not_in_the_way_of_the_next() {
     let dir = temp_dir();
     // exec keeps the number of the process.
     let script = "touch \"$TMPDIR/ch03-handles-$$.sock\"; exec \"$0\" tour";
@@ -147,7 +147,7 @@ fn what_a_killed_tour_has_left_is_not_in_the_way_of_the_next() {
 
 #[test]
 fn a_tour_that_is_killed_leaves_nothing() {
-    // Its Unix listener has a name there, which nobody is left to remove.
+    // Its Unix listener may have left a name there.
     let dir = temp_dir();
     let tour = program()
         .args(["tour", "--exec", "sleep", "1000"])
