@@ -58,11 +58,11 @@ impl Kind {
         if file != SFlag::S_IFSOCK {
             return Ok(Kind::Other);
         }
-        let bytes = getsockopt(&fd, sockopt::SockType)?;
+        let socket_type = getsockopt(&fd, sockopt::SockType)?;
         let family = getsockname::<SockaddrStorage>(fd.as_raw_fd())?.family();
         // SO_ACCEPTCONN (socket(7)): whether listen(2) was called on it.
         let listens = getsockopt(&fd, sockopt::AcceptConn)?;
-        Ok(match (bytes, family, listens) {
+        Ok(match (socket_type, family, listens) {
             (Stream, Some(Inet | Inet6), false) => Kind::Tcp,
             (Stream, Some(Inet | Inet6), true) => Kind::TcpListener,
             (Stream, Some(Unix), false) => Kind::Unix,
@@ -109,10 +109,9 @@ impl Handle {
             ("net.Socket", Kind::Unix) => Handle::Unix(fd.into()),
             ("net.Server", Kind::TcpListener) => Handle::TcpListener(fd.into()),
             ("net.Server", Kind::UnixListener) => Handle::UnixListener(fd.into()),
-            ("net.Native", Kind::Tcp | Kind::TcpListener | Kind::Pipe) => {
+            ("net.Native", is) if is != Kind::Udp && is != Kind::Other => {
                 Handle::Native(fd)
             }
-            ("net.Native", Kind::Unix | Kind::UnixListener) => Handle::Native(fd),
             ("dgram.Socket", Kind::Udp) => Handle::Udp(fd.into()),
             ("dgram.Native", Kind::Udp) => Handle::UdpNative(fd),
             _ => return Err(WrongHandle { said: said.to_owned(), is }),
