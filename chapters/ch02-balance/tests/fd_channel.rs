@@ -311,7 +311,7 @@ fn a_handle_that_arrives_after_our_disconnect_belongs_to_its_sender() {
     assert_eq!((back.len(), open_here(&name)), (1, 1), "one owner");
 }
 
-/// The peer is gone before, while or after a handle is written: it comes back each
+/// The peer dies before, while or after a handle is written: it comes back each
 /// time.
 #[test]
 fn a_handle_for_a_peer_that_has_gone_comes_back_at_any_moment() {
