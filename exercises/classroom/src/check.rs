@@ -1,5 +1,6 @@
 //! Builds the tests of an exercise, and runs them one by one.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -53,7 +54,8 @@ pub fn build(
     for message in json_lines(&cargo.stdout()) {
         let path = message["executable"].as_str();
         if let Some(path) = path.filter(|_| message["target"]["name"] == "check") {
-            program = Some(PathBuf::from(path));
+            let source = message["target"]["src_path"].as_str().unwrap_or_default();
+            program = Some((PathBuf::from(path), PathBuf::from(source)));
         }
         if message["message"]["level"] == "error" {
             let rendered = message["message"]["rendered"].as_str();
@@ -61,19 +63,25 @@ pub fn build(
         }
     }
     match program {
-        Some(program) if status.success() => Ok(Tests::in_program(program)),
+        Some((program, source)) if status.success() => {
+            Ok(Tests::in_program(program, &source))
+        }
         _ if errors.is_empty() => Err(cargo.stderr()),
         _ => Err(errors),
     }
 }
 
 impl Tests {
-    fn in_program(program: PathBuf) -> Tests {
+    /// The tests are in the order of their source: what should work first is tested first.
+    fn in_program(program: PathBuf, source: &Path) -> Tests {
         let list = Program::new(&program).args(["--list", "--format", "terse"]);
         let (_, listed) = finish(list, TEST_LIMIT);
         let text = listed.stdout();
         let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
-        Tests { names: names.map(str::to_owned).collect(), program }
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        let source = fs::read_to_string(source).unwrap_or_default();
+        names.sort_by_key(|name| source.find(&format!("fn {name}(")));
+        Tests { names, program }
     }
 
     /// Runs the tests in order, each when the iterator reaches it. Yields those that fail.

@@ -21,13 +21,13 @@ fn next_shows_the_first_exercise_that_is_not_solved_and_why() {
     assert!(said.starts_with("\nNext: ex01-one\n"), "{said}");
     assert!(said.contains("change   exercises/ex01-one/src/solution.rs"), "{said}");
     assert!(
-        said.ends_with("\na_small_number:\nit should be at least 1, and it is 0\n"),
+        said.ends_with("\nsmall_number:\nit should be at least 1, and it is 0\n"),
         "one failure, and its message alone: {said}"
     );
     course.solve("ex01-one", 1);
     assert!(
         next(&[])
-            .ends_with("b_larger_number:\nit should be at least 2, and it is 1\n")
+            .ends_with("larger_number:\nit should be at least 2, and it is 1\n")
     );
     course.solve("ex01-one", 2);
     assert!(next(&[]).starts_with("ex01-one: solved\n\nNext: ex02-two\n"));
@@ -124,10 +124,10 @@ impl Watch {
 fn watch_checks_when_the_file_is_saved_and_moves_on_at_a_key() {
     let course = SmallCourse::new();
     let mut watch = Watch::start(&course, &[]);
-    watch.prints("a_small_number:\nit should be at least 1, and it is 0\n", 1);
+    watch.prints("small_number:\nit should be at least 1, and it is 0\n", 1);
     watch.prints("[---] 0 of 3\n", 1);
     assert!(
-        !watch.program.stdout().contains("b_larger_number"),
+        !watch.program.stdout().contains("larger_number"),
         "one failure at a time"
     );
 
@@ -138,7 +138,7 @@ fn watch_checks_when_the_file_is_saved_and_moves_on_at_a_key() {
     watch.prints("There are no more hints.\n", 1);
 
     course.solve("ex01-one", 1);
-    watch.prints("b_larger_number:\nit should be at least 2, and it is 1\n", 1);
+    watch.prints("larger_number:\nit should be at least 2, and it is 1\n", 1);
     course.solve("ex01-one", 2);
     watch.prints("ex01-one: all tests pass.\n[#--] 1 of 3\n", 1);
 

@@ -89,12 +89,12 @@ const CHECK: &str = r#"
 mod solution;
 
 #[test]
-fn a_small_number() {
+fn small_number() {
     assert!(solution::NUMBER >= 1, "it should be at least 1, and it is {}", solution::NUMBER);
 }
 
 #[test]
-fn b_larger_number() {
+fn larger_number() {
     assert!(solution::NUMBER >= 2, "it should be at least 2, and it is {}", solution::NUMBER);
 }
 "#;
