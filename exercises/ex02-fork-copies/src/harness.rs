@@ -9,7 +9,7 @@ const USAGE: &str = "\
 usage: ex02-fork-copies turns FILE      this process and copies of it read FILE in turns
        ex02-fork-copies report BYTES    a copy returns a text of that length
        ex02-fork-copies panic           a copy panics
-       ex02-fork-copies abort           a copy is ended by a signal";
+       ex02-fork-copies abort           a copy is killed by a signal";
 
 /// What the command line asks for.
 pub fn run() {
@@ -19,7 +19,7 @@ pub fn run() {
         eprintln!("{USAGE}");
         process::exit(2);
     }
-    // Without a newline: this text waits in a buffer of this process while your functions fork.
+    // Without a newline: the text is in a buffer of this process while you fork.
     print!("begin, ");
     let result = match words[..] {
         ["turns", path] => File::open(path).and_then(read_in_turns),
@@ -37,7 +37,7 @@ pub fn run() {
         Ok(lines) => lines.iter().for_each(|line| println!("{line}")),
         Err(error) => println!("error: {error}"),
     }
-    // The tests look at this process now: who is still there, and what is open?
+    // The tests look at this process now: which children does it have, and what is open?
     println!("process {} is done", process::id());
     thread::park();
 }
