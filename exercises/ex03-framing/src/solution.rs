@@ -1,22 +1,22 @@
 //! Your part.
 
-/// What is wrong with a stream, or with a line of it. Leave this as it is.
+/// What is wrong with a stream, or with a frame of it. Leave this as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    /// A line is longer than the limit. Nothing more can be made of this stream.
+    /// The length of a frame is over the limit. Nothing more can be decoded.
     TooLong,
-    /// One line is not UTF-8. The lines after it are not touched by that.
+    /// A frame's text is not UTF-8. This does not affect the frames after it.
     NotText,
-    /// The stream has ended in the middle of a line.
-    HalfLine,
+    /// The stream has ended in the middle of a frame.
+    HalfFrame,
 }
 
-/// Makes lines of a stream that comes in pieces, however it was cut.
+/// Finds the frames of a stream that arrives in pieces, wherever it was cut.
 ///
-/// A line is what stands before a newline, without it. Nothing else is taken away: a line may be
-/// empty, and may begin or end with spaces or `\r`.
+/// A frame is four bytes, the length of its text in bytes, the most significant byte first;
+/// and then the text in UTF-8.
 pub struct Decoder {
-    /// The longest line, in bytes, its newline not counted.
+    /// The longest text that is allowed, in bytes.
     limit: usize,
 }
 
@@ -26,32 +26,34 @@ impl Decoder {
         Decoder { limit }
     }
 
-    /// Takes the next piece of the stream. It may be of any length.
+    /// Takes the next piece of the stream. It may have any length.
     pub fn push(&mut self, piece: &[u8]) {
         todo!("keep these {} bytes", piece.len())
     }
 
-    /// The next line that is whole; `Ok(None)` if there is none yet. Each line comes once, and in the
-    /// order of the stream.
+    /// The text of the next frame that is whole; `Ok(None)` if there is none yet. Each frame
+    /// is returned once, in the order of the stream.
     ///
     /// # Errors
-    /// - [`Broken::NotText`]: in place of a line that is not UTF-8. The next call goes on behind it.
-    /// - [`Broken::TooLong`]: as soon as more than the limit has come without a newline, behind
-    ///   all lines before it. From then on, every call says so.
-    pub fn next_line(&mut self) -> Result<Option<String>, Broken> {
+    /// - [`Broken::NotText`]: in place of a text that is not UTF-8. The next call returns
+    ///   the frame after it.
+    /// - [`Broken::TooLong`]: as soon as the four bytes of a length over the limit have
+    ///   arrived, and after all frames before it. From then on, every call says so.
+    pub fn next_frame(&mut self) -> Result<Option<String>, Broken> {
         let limit = self.limit;
         todo!(
-            "a line of {limit} bytes, or {:?}, or {:?}",
+            "a text of {limit} bytes, or {:?}, or {:?}",
             Broken::TooLong,
             Broken::NotText
         )
     }
 
-    /// Whether the stream may end here. Called when all lines were taken.
+    /// Whether the stream may end here. Called when all frames were taken.
     ///
     /// # Errors
-    /// [`Broken::HalfLine`] in the middle of a line; [`Broken::TooLong`] if it was said before.
+    /// [`Broken::HalfFrame`] in the middle of a frame; [`Broken::TooLong`] if
+    /// [`next_frame`](Decoder::next_frame) says so.
     pub fn end(&self) -> Result<(), Broken> {
-        todo!("the end, or {:?}", Broken::HalfLine)
+        todo!("the end, or {:?}", Broken::HalfFrame)
     }
 }

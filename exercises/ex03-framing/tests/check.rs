@@ -6,53 +6,60 @@ use std::time::Duration;
 
 use testkit::{cpu_time, exercise, temp_dir, try_eventually};
 
-/// The longest line that most of these tests allow, in bytes.
+/// The longest text that most of these tests allow, in bytes.
 const LIMIT: &str = "1000";
 
-/// Far more than a few pieces take, also on a busy machine.
+/// Far more time than a few pieces take, even on a busy machine.
 const PLENTY: Duration = Duration::from_secs(5);
+
+/// The most processor time that a long stream may take.
+const MOST: Duration = Duration::from_secs(5);
 
 /// What your program says when a stream was whole.
 const WHOLE: &str = "end: all is whole\n";
 
-/// Feeds your decoder these pieces, and returns what your program says. `piece 2: "one"` is a line
-/// that came out after the second piece had gone in.
+/// A frame with this text.
+fn frame(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let text = text.as_ref();
+    [&(text.len() as u32).to_be_bytes(), text].concat()
+}
+
+/// Gives your decoder these pieces, and returns what your program says. `piece 2: "one"` is
+/// a frame that was returned after the second piece.
 #[track_caller]
 fn decode(limit: &str, pieces: &[&[u8]]) -> String {
     let dir = temp_dir();
     let lines: String =
         pieces.iter().map(|piece| format!("{}\n", piece.escape_ascii())).collect();
-    let input = File::open(dir.write("pieces", lines))
-        .expect("a file that was just written");
+    let input = File::open(dir.write("pieces", lines)).expect("just written");
     let program = exercise!().arg(limit).stdin(input).start();
     let ended = || program.try_wait().filter(|_| program.output_ended());
     let status = try_eventually(PLENTY, ended);
     let said = program.stdout();
     assert!(
         status.is_some_and(|status| status.success()),
-        "your program should take all pieces, and end with code 0. It {}, and says:\n{}\n{}\nThe pieces \
-         were:\n{}{}",
-        status.map_or("still runs".to_owned(), |status| format!(
-            "has ended with {status}"
-        )),
+        "your program should take all pieces, and exit with code 0 within {PLENTY:?}. It {}, \
+         and says:\n{}\n{}\nThe pieces were:\n{}{}",
+        status.map_or("still runs".to_owned(), |status| format!("ended: {status}")),
         start_of(&said),
         program.stderr(),
         told(pieces),
         match said.len() {
             10_000.. =>
-                "Why is there so much of it? `next_line` gives a line once, and then the next.",
+                "Why is there so much of it? `next_frame` returns a frame once, and then the \
+                 next one.",
             _ => "Where does it stop?",
         }
     );
     said
 }
 
-/// As much as somebody wants to read.
+/// As much as one wants to read.
 fn start_of(said: &str) -> String {
     said.chars().take(300).collect()
 }
 
-/// The pieces as a reader of a failure sees them.
+/// The pieces, as a failure shows them.
 fn told(pieces: &[&[u8]]) -> String {
     (1..).zip(pieces).fold(String::new(), |mut text, (number, piece)| {
         let _ =
@@ -61,60 +68,86 @@ fn told(pieces: &[&[u8]]) -> String {
     })
 }
 
-/// Compares what comes out with what should, and says `hint` where that differs.
+/// Compares what your program says with what it should say. Adds `hint` if that differs.
 #[track_caller]
 fn check(limit: &str, pieces: &[&[u8]], expected: &str, hint: &str) {
     let said = decode(limit, pieces);
     assert!(
         said == expected,
-        "the decoder gets these pieces, and the limit is {limit} bytes:\n{}it should yield:\n{expected}it \
-         yields:\n{said}{hint}",
+        "the decoder is given these pieces, and the limit is {limit} bytes:\n{}your program \
+         should say:\n{expected}and it says:\n{said}{hint}",
         told(pieces)
     );
 }
 
 #[test]
-fn half_a_line_waits_for_the_rest() {
+fn a_frame_is_its_length_and_its_text() {
     check(
         LIMIT,
-        &[b"he", b"l", b"", b"lo", b"\n", b"you\n"],
-        &format!("piece 5: \"hello\"\npiece 6: \"you\"\n{WHOLE}"),
-        "A piece is not a message. Where is half a line kept until its newline comes?",
+        &[&frame("hello"), &frame("you")],
+        &format!("piece 1: \"hello\"\npiece 2: \"you\"\n{WHOLE}"),
+        "The first four bytes of a frame are its length, the most significant byte first. The \
+         text has so many bytes.",
+    );
+    let text = "x".repeat(258);
+    check(
+        LIMIT,
+        &[&frame(&text)],
+        &format!("piece 1: {text:?}\n{WHOLE}"),
+        "The four bytes of this length are 0, 0, 1 and 2, which is 258: the most significant \
+         byte is the first. How do you make a number of them?",
     );
 }
 
 #[test]
-fn lines_that_are_glued_come_one_by_one() {
+fn half_a_frame_waits_for_the_rest() {
     check(
         LIMIT,
-        &[b"one\ntwo\nthr", b"ee\nfour\n"],
+        &[b"\0\0", b"\0", b"\x05he", b"", b"l", b"lo\0\0\0\x03y", b"ou"],
+        &format!(
+            "piece 1: no frame\npiece 2: no frame\npiece 3: no frame\npiece 4: no frame\n\
+             piece 5: no frame\npiece 6: \"hello\"\npiece 7: \"you\"\n{WHOLE}"
+        ),
+        "A piece is not a message, and not even the length arrives whole. Where is half a \
+         frame kept until its rest arrives?",
+    );
+}
+
+#[test]
+fn frames_that_arrive_together_are_returned_one_by_one() {
+    let together = [frame("one"), frame("two"), frame("three")].concat();
+    let (first, second) = together.split_at(together.len() - 2);
+    check(
+        LIMIT,
+        &[first, &[second, &frame("four")].concat()],
         &format!(
             "piece 1: \"one\"\npiece 1: \"two\"\npiece 2: \"three\"\npiece 2: \"four\"\n{WHOLE}"
         ),
-        "A piece may have several newlines. What happens to the bytes behind the first one?",
+        "A piece may have several frames. What happens to the bytes behind the first one?",
     );
 }
 
 #[test]
-fn the_same_lines_come_however_the_stream_is_cut() {
-    let stream =
-        "first\n\nthe third is longer\n\u{fc}\u{20ac}\u{1f980}\n5\n".as_bytes();
-    let lines =
+fn the_same_frames_are_returned_wherever_the_stream_is_cut() {
+    let texts =
         ["first", "", "the third is longer", "\u{fc}\u{20ac}\u{1f980}", "5"];
+    let stream = texts.map(frame).concat();
     for size in [1, 2, 3, 4, 5, 7, 11, stream.len()] {
         let pieces: Vec<&[u8]> = stream.chunks(size).collect();
         let said = decode(LIMIT, &pieces);
-        let came: Vec<&str> = said
+        let returned: Vec<&str> = said
             .lines()
             .filter_map(|line| Some(line.split_once(": ")?.1))
+            .filter(|what| *what != "no frame")
             .collect();
         let mut expected: Vec<String> =
-            lines.iter().map(|line| format!("{line:?}")).collect();
+            texts.iter().map(|text| format!("{text:?}")).collect();
         expected.push("all is whole".to_owned());
         assert_eq!(
-            came, expected,
-            "the same stream, cut into pieces of {size} bytes, should give the lines on the right. It \
-             gives those on the left. Which piece is the first after which the decoder differs?\n{said}"
+            returned, expected,
+            "the same stream, cut into pieces of {size} bytes, should give the texts on the \
+             right. It gives those on the left. After which piece does the decoder differ \
+             first?\n{said}"
         );
     }
 }
@@ -123,92 +156,96 @@ fn the_same_lines_come_however_the_stream_is_cut() {
 fn a_character_that_is_cut_in_two_is_put_together() {
     check(
         LIMIT,
-        &[b"caf\xC3", b"\xA9\n\xF0\x9F", b"\xA6\x80\n"],
-        &format!("piece 2: \"caf\u{e9}\"\npiece 3: \"\u{1f980}\"\n{WHOLE}"),
-        "A character of UTF-8 has up to four bytes, and a cut can go through it. Only a whole line is \
-         sure to be text: when do your bytes become a String?",
+        &[b"\0\0\0\x05caf\xC3", b"\xA9\0\0\0\x04\xF0\x9F", b"\xA6\x80"],
+        &format!(
+            "piece 1: no frame\npiece 2: \"caf\u{e9}\"\npiece 3: \"\u{1f980}\"\n{WHOLE}"
+        ),
+        "A character of UTF-8 has up to four bytes, and the stream may be cut in the middle. \
+         Only a whole frame is sure to be text: when do your bytes become a String?",
     );
 }
 
 #[test]
-fn a_line_that_is_not_text_costs_no_other() {
+fn a_text_that_is_not_utf_8_does_not_affect_the_next() {
     check(
         LIMIT,
-        &[b"good\nb\xFFd\ngood again\n"],
+        &[&[frame("good"), frame(b"b\xFFd"), frame("good again")].concat()],
         &format!(
             "piece 1: \"good\"\npiece 1: NotText\npiece 1: \"good again\"\n{WHOLE}"
         ),
-        "The byte 0xFF is never UTF-8. That is wrong with one line; what keeps the next from coming?",
+        "The byte 0xFF is never UTF-8. That is wrong with one frame; what keeps the next one \
+         from being returned?",
     );
 }
 
 #[test]
-fn only_the_newline_is_taken_away() {
+fn a_frame_may_be_empty_and_hold_any_character() {
     check(
         LIMIT,
-        &[b"\n\n a \r\n", b"\n\t\n"],
+        &[&[frame(""), frame(" a\n\r\n"), frame("\0\0")].concat(), &frame("")],
         &format!(
-            "piece 1: \"\"\npiece 1: \"\"\npiece 1: \" a \\r\"\npiece 2: \"\"\npiece 2: \"\\t\"\n{WHOLE}"
+            "piece 1: \"\"\npiece 1: \" a\\n\\r\\n\"\npiece 1: \"\\0\\0\"\npiece 2: \"\"\n{WHOLE}"
         ),
-        "An empty line is a message too, and spaces and \\r are bytes like others. Who takes them away: \
-         trim, or str::lines?",
+        "An empty frame is a message too, and newlines, spaces and zeros are bytes like \
+         others: only the length says where a text ends.",
     );
 }
 
 #[test]
-fn a_line_that_is_too_long_ends_it() {
+fn a_length_over_the_limit_is_an_error_at_once_and_for_ever() {
     check(
         "5",
-        &[b"12345\n1234", b"5\n"],
+        &[&frame("12345"), &frame("12345")],
         &format!("piece 1: \"12345\"\npiece 2: \"12345\"\n{WHOLE}"),
-        "Five bytes are allowed, and the newline is not counted. Is the limit that of a line, or of all \
-         that has come?",
+        "Five bytes are allowed. Is the limit that of one text, without its four bytes of \
+         length?",
     );
     check(
         "5",
-        &[b"ok\n1234", b"56", b"7\nmore\n"],
-        "piece 1: \"ok\"\npiece 2: TooLong\npiece 3: TooLong\nend: TooLong\n",
-        "Somebody who never sends a newline would make you keep everything. So the error comes as soon as \
-         the line is too long, and not with its newline; and then no line can be trusted any more. When is \
-         the length looked at?",
+        &[&frame("ok"), b"\0\0\0", b"\x06", b"123456", &frame("more")],
+        "piece 1: \"ok\"\npiece 2: no frame\npiece 3: TooLong\npiece 4: TooLong\n\
+         piece 5: TooLong\nend: TooLong\n",
+        "A peer could announce four gigabytes, and make you keep all of them. So the error \
+         comes with the length, before any byte of the text; and after it the position of the \
+         next frame is unknown. When is the limit looked at?",
     );
     check(
         "5",
-        &[b"ok\n123456\nmore\n"],
+        &[&[frame("ok"), frame("123456"), frame("more")].concat()],
         "piece 1: \"ok\"\npiece 1: TooLong\nend: TooLong\n",
-        "The line before the one that is too long is good, and comes first. Nothing comes behind it. Is the \
-         limit looked at for each line, also when its newline is there already?",
+        "The frame before the one that is too long is good, and comes first. Nothing comes \
+         after it. Is the limit looked at for each frame, even if the whole frame has arrived?",
     );
 }
 
 #[test]
-fn an_end_in_the_middle_of_a_line_is_an_error() {
-    check(
-        LIMIT,
-        &[b"one\ntw"],
-        "piece 1: \"one\"\nend: HalfLine\n",
-        "The other side has closed in the middle of a message. Half a message must not be taken for a \
-         whole one. What is left in the decoder when the stream ends?",
-    );
+fn an_end_in_the_middle_of_a_frame_is_an_error() {
+    for half in [&b"\0\0"[..], b"\0\0\0\x02", b"\0\0\0\x02t"] {
+        check(
+            LIMIT,
+            &[&frame("one"), half],
+            "piece 1: \"one\"\npiece 2: no frame\nend: HalfFrame\n",
+            "The peer has closed the stream in the middle of a frame, perhaps in the middle of \
+             its length. Half a message must not be taken for a whole one. What is left in the \
+             decoder when the stream ends?",
+        );
+    }
     check(
         LIMIT,
         &[],
         WHOLE,
-        "A stream that ends before its first byte has ended between two lines.",
+        "A stream that ends before its first byte has ended between two frames.",
     );
 }
 
-#[test]
-fn a_long_line_in_single_bytes_is_quick() {
-    const LENGTH: usize = 1_000_000;
-    const MOST: Duration = Duration::from_secs(5);
+/// Has your decoder count the frames of a long stream. How much processor time it takes.
+#[track_caller]
+fn count(what: &str, flags: &[&str], input: &[u8], expected: u32, hint: &str) {
     let dir = temp_dir();
-    let line = format!("{}\n", "x".repeat(LENGTH));
-    let input =
-        File::open(dir.write("line", &line)).expect("a file that was just written");
+    let input = File::open(dir.write("input", input)).expect("just written");
     let program =
-        exercise!().args([&LENGTH.to_string(), "--bytes"]).stdin(input).start();
-    // Processor time, and not the clock: others may be using the machine.
+        exercise!().args(["1000000", "--count"]).args(flags).stdin(input).start();
+    // Processor time, and not the clock: other programs may use the machine.
     let mut used = Duration::ZERO;
     try_eventually(Duration::from_secs(20), || {
         used = used.max(cpu_time(program.pid()));
@@ -216,20 +253,35 @@ fn a_long_line_in_single_bytes_is_quick() {
     });
     assert!(
         program.output_ended() && used <= MOST,
-        "a line of {LENGTH} bytes comes in single bytes. To decode it should take a fraction of a second; \
-         your program has used {used:?} of processor time by now. How often is each byte looked at? If the \
-         search for a newline begins at the front each time, that is half a million times.",
+        "{what} should take a fraction of a second of processor time, and at most {MOST:?}; \
+         your program has used {used:?}. {hint}",
     );
-    let expected = format!("piece {}: {:?}\n{WHOLE}", LENGTH + 1, line.trim_end());
     let said = program.stdout();
-    // Not with assert_eq: nobody wants to read that line.
     assert!(
-        said == expected,
-        "a line of {LENGTH} bytes comes in single bytes, and it should come out whole, after its newline. \
-         Your program says {} bytes in {} lines:\n{}\n{}",
-        said.len(),
-        said.lines().count(),
+        said == format!("{expected} frames\n{WHOLE}"),
+        "{what} should give {expected} frames, and be whole. Your program says:\n{}\n{}",
         start_of(&said),
         program.stderr()
+    );
+}
+
+#[test]
+fn long_streams_are_decoded_quickly() {
+    const COUNT: usize = 300_000;
+    let piece = frame("hi").escape_ascii().to_string().repeat(COUNT);
+    count(
+        "300,000 short frames in one piece",
+        &[],
+        piece.as_bytes(),
+        COUNT as u32,
+        "How often is each byte moved? To remove bytes from the front of a Vec moves all bytes \
+         behind them: here up to 300,000 times.",
+    );
+    count(
+        "a frame of a million bytes in pieces of one byte",
+        &["--bytes"],
+        &frame("x".repeat(1_000_000)),
+        1,
+        "How often is each byte looked at, or copied? It should not be once for every piece.",
     );
 }

@@ -1,89 +1,87 @@
 //! Solution.
 
 use std::collections::VecDeque;
-use std::mem;
 
-/// What is wrong with a stream, or with a line of it. Leave this as it is.
+/// What is wrong with a stream, or with a frame of it. Leave this as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
-    /// A line is longer than the limit. Nothing more can be made of this stream.
+    /// The length of a frame is over the limit. Nothing more can be decoded.
     TooLong,
-    /// One line is not UTF-8. The lines after it are not touched by that.
+    /// A frame's text is not UTF-8. This does not affect the frames after it.
     NotText,
-    /// The stream has ended in the middle of a line.
-    HalfLine,
+    /// The stream has ended in the middle of a frame.
+    HalfFrame,
 }
 
 // ANCHOR: decoder
-/// Makes lines of a stream that comes in pieces, however it was cut.
+/// Finds the frames of a stream that arrives in pieces, wherever it was cut.
 ///
-/// A line is what stands before a newline, without it. Nothing else is taken away: a line may be
-/// empty, and may begin or end with spaces or `\r`.
+/// A frame is four bytes, the length of its text in bytes, the most significant byte first;
+/// and then the text in UTF-8.
 pub struct Decoder {
-    /// The longest line, in bytes, its newline not counted.
+    /// The longest text that is allowed, in bytes.
     limit: usize,
-    /// What has come of the line that is not whole yet: bytes, for a character may be cut in two.
-    half: Vec<u8>,
-    /// The lines that are whole, until somebody asks for them.
-    whole: VecDeque<Vec<u8>>,
-    too_long: bool,
+    /// What has arrived after the last frame that was taken: bytes, because a character may
+    /// be cut in two. A `VecDeque`, because bytes are removed at the front.
+    bytes: VecDeque<u8>,
 }
+
+/// How many bytes the length has.
+const HEADER: usize = 4;
 // ANCHOR_END: decoder
 
 impl Decoder {
     /// A decoder at the beginning of a stream.
     pub fn new(limit: usize) -> Decoder {
-        Decoder { limit, half: Vec::new(), whole: VecDeque::new(), too_long: false }
+        Decoder { limit, bytes: VecDeque::new() }
     }
 
-    // ANCHOR: push
-    /// Takes the next piece of the stream. It may be of any length.
+    // ANCHOR: methods
+    /// Takes the next piece of the stream. It may have any length.
     pub fn push(&mut self, piece: &[u8]) {
-        // Each byte is looked at here, once, and never again.
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            let line_end = part.strip_suffix(b"\n");
-            self.half.extend_from_slice(line_end.unwrap_or(part));
-            self.too_long |= self.half.len() > self.limit;
-            if self.too_long {
-                // What comes now is of no use to anybody: none of it is kept.
-                self.half = Vec::new();
-                return;
-            }
-            if line_end.is_some() {
-                self.whole.push_back(mem::take(&mut self.half));
-            }
-        }
-    }
-    // ANCHOR_END: push
-
-    // ANCHOR: next_line
-    /// The next line that is whole; `Ok(None)` if there is none yet. Each line comes once, and in the
-    /// order of the stream.
-    ///
-    /// # Errors
-    /// - [`Broken::NotText`]: in place of a line that is not UTF-8. The next call goes on behind it.
-    /// - [`Broken::TooLong`]: as soon as more than the limit has come without a newline, behind
-    ///   all lines before it. From then on, every call says so.
-    pub fn next_line(&mut self) -> Result<Option<String>, Broken> {
-        match self.whole.pop_front() {
-            Some(line) => {
-                String::from_utf8(line).map(Some).map_err(|_| Broken::NotText)
-            }
-            None if self.too_long => Err(Broken::TooLong),
-            None => Ok(None),
-        }
+        self.bytes.extend(piece);
     }
 
-    /// Whether the stream may end here. Called when all lines were taken.
+    /// The length of the text that is arriving, once its four bytes are there.
+    fn length(&self) -> Result<Option<usize>, Broken> {
+        let mut header = [0; HEADER];
+        for (place, byte) in header.iter_mut().enumerate() {
+            match self.bytes.get(place) {
+                Some(arrived) => *byte = *arrived,
+                None => return Ok(None),
+            }
+        }
+        let length = u32::from_be_bytes(header) as usize;
+        if length > self.limit { Err(Broken::TooLong) } else { Ok(Some(length)) }
+    }
+
+    /// The text of the next frame that is whole; `Ok(None)` if there is none yet. Each frame
+    /// is returned once, in the order of the stream.
     ///
     /// # Errors
-    /// [`Broken::HalfLine`] in the middle of a line; [`Broken::TooLong`] if it was said before.
+    /// - [`Broken::NotText`]: in place of a text that is not UTF-8. The next call returns
+    ///   the frame after it.
+    /// - [`Broken::TooLong`]: as soon as the four bytes of a length over the limit have
+    ///   arrived, and after all frames before it. From then on, every call says so.
+    pub fn next_frame(&mut self) -> Result<Option<String>, Broken> {
+        match self.length()? {
+            Some(length) if self.bytes.len() >= HEADER + length => {
+                self.bytes.drain(..HEADER);
+                let text = self.bytes.drain(..length).collect();
+                String::from_utf8(text).map(Some).map_err(|_| Broken::NotText)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the stream may end here. Called when all frames were taken.
+    ///
+    /// # Errors
+    /// [`Broken::HalfFrame`] in the middle of a frame; [`Broken::TooLong`] if
+    /// [`next_frame`](Decoder::next_frame) says so.
     pub fn end(&self) -> Result<(), Broken> {
-        match self.half.is_empty() {
-            _ if self.too_long => Err(Broken::TooLong),
-            true => Ok(()),
-            false => Err(Broken::HalfLine),
-        }
+        self.length()?;
+        if self.bytes.is_empty() { Ok(()) } else { Err(Broken::HalfFrame) }
     }
-    // ANCHOR_END: next_line
+    // ANCHOR_END: methods
 }
