@@ -9,22 +9,21 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use crate::solution::{decode, exit_event, wait_for_change};
 
 const USAGE: &str = "\
-Usage: ex09-how-it-ended decode STATUS...   take wait statuses apart: 256, 0x0100
-       ex09-how-it-ended run COMMAND...     run each with `sh -c`, one after another, and tell what
-                                            becomes of it";
+Usage: ex09-how-it-ended decode STATUS...   decode wait statuses: 256, 0x0100
+       ex09-how-it-ended run COMMAND...     run each with `sh -c`, one after another, and report
+                                            each change";
 
-/// What has become of a child: waitpid(2) calls it a change of state.
-// The stub makes none of them.
-#[allow(dead_code)]
+/// What waitpid(2) calls a change of state of a child.
+#[allow(dead_code)] // The stub makes none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// It has ended by itself, with this code.
+    /// It exited by itself, with this code.
     Exited(i32),
-    /// A signal has ended it: this number. `core`: the kernel has written its memory to a file.
+    /// The signal with this number killed it. `core`: the kernel wrote its memory to a file.
     Signaled { signal: i32, core: bool },
-    /// A signal has stopped it. It is not over.
+    /// The signal with this number stopped it. It can continue.
     Stopped(i32),
-    /// SIGCONT has let it go on.
+    /// It continues: SIGCONT.
     Continued,
 }
 
@@ -47,9 +46,9 @@ pub fn run() {
     }
 }
 
-/// Starts a command, and tells of each change until it has ended.
+/// Starts a command, and reports each change until it has exited.
 fn follow(command: &str) {
-    // Its number is enough: the waiting is yours.
+    // Its process id is enough: you wait for it.
     let started = Command::new("sh")
         .args(["-c", command])
         .spawn()
@@ -59,7 +58,7 @@ fn follow(command: &str) {
     while !tell(wait_for_change(child)) {}
 }
 
-/// Prints a line; says whether it was the last of this child.
+/// Prints a line. Returns whether it is the last one of this child.
 fn tell(status: i32) -> bool {
     let change = decode(status);
     let event = exit_event(change);
@@ -85,10 +84,11 @@ fn number(word: &str) -> Option<i32> {
     }
 }
 
-/// From now on SIGUSR1 interrupts whatever this process waits in, and does nothing else.
+/// From now on, SIGUSR1 interrupts the call in which this process blocks, and does nothing
+/// else.
 fn catch_sigusr1() {
     extern "C" fn nothing(_: c_int) {}
-    // Without SA_RESTART: the call that was waiting fails with EINTR.
+    // Without SA_RESTART, a call that blocks fails with EINTR.
     let action = SigAction::new(
         SigHandler::Handler(nothing),
         SaFlags::empty(),

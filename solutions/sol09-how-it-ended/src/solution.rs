@@ -7,17 +7,15 @@ use nix::sys::signal::Signal;
 use crate::harness::Change;
 
 // ANCHOR: decode
-/// What this raw wait status says: the number that waitpid(2) writes, one of the four variants.
+/// Decodes a wait status: the number that waitpid(2) writes.
 pub fn decode(status: i32) -> Change {
-    // The macros of wait(2), which libc has as functions. Not nix's WaitStatus: it knows no real-time
-    // signals.
+    // The macros of wait(2), which libc has as functions. Not nix's WaitStatus: it does not
+    // know the real-time signals.
     if libc::WIFEXITED(status) {
         Change::Exited(libc::WEXITSTATUS(status))
     } else if libc::WIFSIGNALED(status) {
-        Change::Signaled {
-            signal: libc::WTERMSIG(status),
-            core: libc::WCOREDUMP(status),
-        }
+        let (signal, core) = (libc::WTERMSIG(status), libc::WCOREDUMP(status));
+        Change::Signaled { signal, core }
     } else if libc::WIFSTOPPED(status) {
         Change::Stopped(libc::WSTOPSIG(status))
     } else {
@@ -27,10 +25,11 @@ pub fn decode(status: i32) -> Change {
 // ANCHOR_END: decode
 
 // ANCHOR: exit_event
-/// What Node's `exit` event would be given, `(code, signal)`: one of the two is `None`. The signal
-/// is its name, `SIGTERM`; a real-time signal has no name, and is `SIG` and its number: `SIG35`.
+/// The arguments of Node's `exit` event, `(code, signal)`: one of the two is `None`. The
+/// signal is its name, `SIGTERM`. A real-time signal has no name: it is `SIG` and its
+/// number, `SIG35`.
 ///
-/// `None` for a child that has not ended: there is no event then.
+/// `None` for a child that has not exited: then there is no event.
 pub fn exit_event(change: Change) -> Option<(Option<i32>, Option<String>)> {
     match change {
         Change::Exited(code) => Some((Some(code), None)),
@@ -48,21 +47,16 @@ fn name(signal: i32) -> String {
 // ANCHOR_END: exit_event
 
 // ANCHOR: wait_for_change
-/// Blocks until this child has ended, was stopped, or goes on after a stop, and returns the raw
-/// status (waitpid(2)). A child that has ended is reaped by this.
+/// Blocks until this child exits, is stopped, or continues after a stop. Returns the wait
+/// status, as waitpid(2) writes it. A child that has exited is reaped by this.
 ///
-/// A signal that this process catches meanwhile does not end the waiting.
+/// A signal that this process handles meanwhile does not end the waiting.
 pub fn wait_for_change(child: i32) -> i32 {
+    let flags = libc::WUNTRACED | libc::WCONTINUED;
     let mut status = 0;
     loop {
-        // SAFETY: it writes one number, to `status`.
-        let pid = unsafe {
-            libc::waitpid(
-                child,
-                &raw mut status,
-                libc::WUNTRACED | libc::WCONTINUED,
-            )
-        };
+        // SAFETY: waitpid(2) writes one number, to `status`.
+        let pid = unsafe { libc::waitpid(child, &raw mut status, flags) };
         match Errno::result(pid) {
             Ok(_) => return status,
             Err(Errno::EINTR) => {}
