@@ -14,12 +14,10 @@ use crate::{Request, Response, request::MAX_HEAD};
 // ANCHOR_END: top
 
 // ANCHOR: limits
-/// How long a client may take to send its request, and to read a part of the
-/// response.
+/// How long a client may take to send its request, or to read the response.
 const CLIENT_LIMIT: Duration = Duration::from_secs(10);
 
-/// After the response: how long a client may be silent before we close the
-/// connection…
+/// After the response: how long a client may be silent until we close…
 const SILENCE_LIMIT: Duration = Duration::from_secs(2);
 
 /// …how long it may go on sending…
@@ -28,8 +26,7 @@ const LINGER_LIMIT: Duration = Duration::from_secs(10);
 /// …and how much: 256 MiB. A client that sends without end must not keep us busy.
 const LINGER_BYTES: usize = 256 << 20;
 
-/// Reads in a row from a connection that lingers. Then the other connections have
-/// their turn.
+/// Reads in a row from a connection that lingers. Then it is the others' turn.
 const READS_IN_A_ROW: usize = 16;
 // ANCHOR_END: limits
 
@@ -160,8 +157,7 @@ impl Connection {
     // ANCHOR_END: write_response
 
     // ANCHOR: linger
-    /// Closes our side of the connection, so that the client sees the end of the
-    /// response.
+    /// Closes our side, so that the client sees the end of the response.
     fn linger(&mut self) {
         let now = Instant::now();
         self.deadline = now + SILENCE_LIMIT;
@@ -175,8 +171,7 @@ impl Connection {
     // ANCHOR_END: linger
 
     // ANCHOR: discard_input
-    /// Discards what the client sends after its request, a part of it if there is a
-    /// lot.
+    /// Discards what the client sends after its request: a part, if it is much.
     pub fn discard_input(&mut self) {
         for _ in 0..READS_IN_A_ROW {
             let State::Lingering { end, bytes } = self.state else { return };
@@ -193,8 +188,7 @@ impl Connection {
     // ANCHOR_END: discard_input
 
     // ANCHOR: failed
-    /// A read or write failed. If it would only have blocked, poll(2) tells when to
-    /// try again.
+    /// A read or write failed. If it would block, poll(2) tells when to retry.
     fn failed(&mut self, error: &io::Error) {
         if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
             self.state = State::Closed;

@@ -69,8 +69,7 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
             _ => return Err(unexpected(&word)),
         }
     }
-    // SAFETY: nothing has run yet that could have started a thread or opened a
-    // descriptor.
+    // SAFETY: nothing has started a thread yet, or opened a descriptor.
     let stream = unsafe { inherited_channel() }?;
     ignore_terminal_signals().context("cannot ignore SIGINT")?;
     survive_parent().context("cannot outlive the master")?;

@@ -1,6 +1,5 @@
 // ANCHOR: top
-//! The master: waits for events, tells the supervisor, and carries out what it
-//! decides.
+//! The master: waits for events, tells the supervisor, and does what it decides.
 
 use std::{fmt::Display, net::TcpListener, process::ExitCode, time::Instant};
 

@@ -1,6 +1,5 @@
 // ANCHOR: top
-//! HTTP, as far as a worker needs it: parses the head of a request, prints a
-//! response.
+//! HTTP, as far as a worker needs it: parses a request's head, prints a response.
 
 use httparse::{EMPTY_HEADER, Error, Status};
 // ANCHOR_END: top
@@ -33,8 +32,7 @@ pub struct Response {
 
 impl Request {
     // ANCHOR: parse
-    /// Parses the head at the start of `bytes`. Returns `None` if it is not
-    /// complete yet.
+    /// Parses the head at the start of `bytes`. `None`: it is not complete yet.
     ///
     /// # Errors
     /// The response to a request that this server does not accept: 400 if it is
@@ -103,8 +101,7 @@ impl Response {
         Response { status, text: format!("{status}\n") }
     }
 
-    /// Prints the response. The body is left out if `head_only`: the client asked
-    /// with `HEAD`.
+    /// Prints the response. `head_only`: without the body, in answer to `HEAD`.
     pub(crate) fn print(&self, head_only: bool) -> Vec<u8> {
         let Response { status, text } = self;
         let length = text.len();

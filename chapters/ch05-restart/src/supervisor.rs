@@ -13,8 +13,7 @@ use ch04_events::Id;
 // ANCHOR_END: top
 
 // ANCHOR: limits
-/// The pause after a worker that exits before it is ready. It doubles with each
-/// further failure…
+/// The pause after a worker that exits before it is ready. It doubles each time…
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// …up to this.
@@ -27,8 +26,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// is for a worker that hangs.
 const RETIRE_LIMIT: Duration = Duration::from_millis(5500);
 
-/// How long a worker may run after its channel was closed, before it is sent
-/// SIGTERM.
+/// How long after its channel was closed a worker is sent SIGTERM.
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
 
 /// A stop request that is repeated so soon is the same request: timeout(1) signals
@@ -67,11 +65,9 @@ pub enum Action {
     Kill(Id),
     /// Tell the user: a worker was never ready, so none starts for this long.
     Pause(Duration),
-    /// Tell the user: this many workers run, so none starts before another one
-    /// exits.
+    /// Tell the user: so many workers run that none starts before one exits.
     Full(usize),
-    /// Exit: no worker is left, or all were sent SIGKILL at the second
-    /// [`Input::Stop`].
+    /// Exit: no worker is left, or all were killed at the second [`Input::Stop`].
     Exit {
         /// Whether open connections may have been cut off.
         forced: bool,
@@ -89,8 +85,7 @@ enum State {
     Ready,
     /// The server stops, and the channel to this worker is closed.
     Disconnected { terminate_at: Instant },
-    /// It accepts no more, and answers its open connections. A replacement may be
-    /// running.
+    /// It accepts no more, and answers its open connections.
     Retiring { kill_at: Instant },
     /// It was sent SIGKILL.
     Killed,
@@ -104,8 +99,7 @@ pub struct Supervisor {
     want: usize,
     /// The workers that have not exited.
     workers: BTreeMap<Id, State>,
-    /// A worker failed to start: it exited, retired or was killed before it was
-    /// ready.
+    /// A worker exited, retired or was killed before it was ready.
     start_failed: bool,
     /// The last pause after a failed start. Zero once a worker is ready.
     pause: Duration,
@@ -117,8 +111,7 @@ pub struct Supervisor {
     stopping: Option<Instant>,
     /// It was asked a second time.
     forced: bool,
-    /// How a stopping server asks its workers: with a closed channel before
-    /// SIGTERM?
+    /// A stopping server closes a worker's channel before it sends SIGTERM.
     disconnect_first: bool,
 }
 // ANCHOR_END: fields
@@ -152,8 +145,7 @@ impl Supervisor {
 
     // ANCHOR: record
     /// Records what happened at `now`. Returns whether that changes anything: an
-    /// input about an unknown worker does not, nor does a second
-    /// [`Input::Retiring`].
+    /// unknown worker does not, nor does a second [`Input::Retiring`].
     pub fn record(&mut self, now: Instant, input: Input) -> bool {
         match input {
             Input::Started(id) => {
@@ -170,8 +162,7 @@ impl Supervisor {
                 true
             }
             Input::Retiring(id) => {
-                // Only a worker's first message counts, so it is never replaced
-                // twice.
+                // Only the first message counts: no worker is replaced twice.
                 let state = self.workers.get_mut(&id);
                 let Some(state @ (State::Starting { .. } | State::Ready)) = state
                 else {
@@ -214,8 +205,7 @@ impl Supervisor {
     // ANCHOR_END: decide
 
     // ANCHOR: deadline
-    /// When [`decide`](Supervisor::decide) must be called next, even if nothing
-    /// happens before.
+    /// When [`decide`](Supervisor::decide) must be called even if nothing happens.
     pub fn deadline(&self) -> Option<Instant> {
         let retry_at = self.retry_at.filter(|_| self.stopping.is_none());
         let workers = self.workers.values().filter_map(|state| state.deadline());
@@ -228,8 +218,7 @@ impl Supervisor {
     fn start_missing(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         self.retry_at.take_if(|retry_at| *retry_at <= now);
-        // The next worker may fail too, so it waits. Several failures at once are
-        // one.
+        // The next worker may fail too, so it waits. Failures at once are one.
         if mem::take(&mut self.start_failed) && self.retry_at.is_none() {
             self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             self.retry_at = Some(now + self.pause);

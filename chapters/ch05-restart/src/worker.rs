@@ -1,7 +1,6 @@
 // ANCHOR: top
 //! A worker: one thread, one loop. Only this loop accepts, and only this loop
-//! decides to retire: so a connection is never accepted by a worker that is about
-//! to exit.
+//! decides to retire: a worker that is about to exit never accepts a connection.
 
 use std::{
     io::{self, ErrorKind},
@@ -65,8 +64,7 @@ pub struct Worker<H> {
 // ANCHOR_END: fields
 
 // ANCHOR: drain
-/// A worker that retires exits when its connections are closed, but not later than
-/// `until`.
+/// A worker that retires exits when its connections are closed, or at `until`.
 struct Drain {
     until: Instant,
     exit_code: u8,
@@ -86,8 +84,7 @@ enum Token {
 
 impl<H: Handler> Worker<H> {
     // ANCHOR: new
-    /// A worker that receives its listener through `channel` and SIGTERM through
-    /// `signals`.
+    /// A worker. The listener arrives through `channel`, SIGTERM through `signals`.
     pub fn new(
         handler: H,
         channel: HandleChannel,
@@ -107,8 +104,7 @@ impl<H: Handler> Worker<H> {
     // ANCHOR_END: new
 
     // ANCHOR: run
-    /// Serves until the worker has retired. Returns the exit code: 1 after a panic,
-    /// otherwise 0.
+    /// Serves until the worker has retired. Returns the exit code: after a panic 1.
     ///
     /// # Errors
     /// Those of poll(2); none is expected.
