@@ -9,7 +9,7 @@ use std::io::stdin;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
-use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent};
+use ch01_fork_ipc::inherited_channel;
 use ch02_balance::FdChannel;
 use cli::{Arguments, Options, say};
 
@@ -24,18 +24,20 @@ Usage: ex06-least-connections [--addr 127.0.0.1] [--port 1337] [--workers N] [--
 
   --addr ADDR    listen on this address
   --port PORT    listen on this port; 0 takes a free one
-  --workers N    1 to 1024 workers; as many as there are CPUs, where not given
-  --limit N      a worker with N connections is full; 100 where not given
+  --workers N    1 to 1024 workers; the default is the number of CPUs
+  --limit N      a worker with N connections is full; the default is 100
   --help         show this
 
-  policy         does what the lines of standard input say, without any process:
-                   pick 2 0 -    who is picked, if the workers have so many? '-' is full or gone
-                   workers 3 4   start new books: 3 workers, and 4 connections are the limit
-                   opened 1      worker 1 was given a connection; likewise: closed, gone, back
+  policy         does what the lines of standard input say, without processes:
+                   pick 2 0 -    which worker is picked, if they have so many connections?
+                                 '-' is a worker that is full or has exited
+                   workers 3 4   new books: 3 workers, and 4 connections are the limit
+                   opened 1      worker 1 was sent a connection
+                   closed 1      worker 1 has closed one; likewise: exited 1, respawned 1
                    loads         show the books
-  worker         a child: holds the connections that it is sent (needs a channel)
+  worker         a child: holds the connections that it receives (needs a channel)
 
-A client says for how many milliseconds its connection is to be held.
+A client says for how many milliseconds a worker is to hold its connection.
 ";
 
 pub fn run() -> ExitCode {
@@ -58,8 +60,7 @@ fn work(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.worker_name()?;
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
     let stream = unsafe { inherited_channel() }?;
-    leave_signals_to_parent()?;
-    worker::hold(FdChannel::new(stream)?)
+    worker::hold(FdChannel::new(stream, 1)?)
 }
 
 /// Your part without a server around it.
@@ -74,15 +75,15 @@ fn policy(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         match (command, &numbers[..], &mut books) {
             ("pick", loads, _) => match policy.pick(loads) {
                 Some(worker) => say(format_args!("pick: {worker}")),
-                None => say("pick: nobody"),
+                None => say("pick: none"),
             },
             ("workers", [Some(workers), Some(limit)], _) => {
                 books = Some(Loads::new(*workers, *limit));
             }
             ("opened", [Some(worker)], Some(books)) => books.opened(*worker),
             ("closed", [Some(worker)], Some(books)) => books.closed(*worker),
-            ("gone", [Some(worker)], Some(books)) => books.gone(*worker),
-            ("back", [Some(worker)], Some(books)) => books.back(*worker),
+            ("exited", [Some(worker)], Some(books)) => books.exited(*worker),
+            ("respawned", [Some(worker)], Some(books)) => books.respawned(*worker),
             ("loads", [], Some(books)) => say(show(&books.available())),
             (_, _, None) => bail!("begin with: workers 3 4"),
             _ => {

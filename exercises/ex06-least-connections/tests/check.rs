@@ -1,7 +1,7 @@
 //! What your program has to do. `cargo test -p ex06-least-connections`
 
 use std::collections::HashMap;
-use std::fmt::Debug;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use testkit::{
     zombies_of,
 };
 
-/// How long something may take that takes no time.
-const SOON: Duration = Duration::from_secs(5);
+/// Far more time than anything here takes, even on a busy machine.
+const LIMIT: Duration = Duration::from_secs(5);
 
-/// Longer than any test.
+/// Milliseconds: longer than any test.
 const LONG: u32 = 600_000;
 
 #[test]
-fn whoever_has_the_fewest_is_picked() {
+fn the_worker_with_the_fewest_is_picked() {
     for (loads, wanted) in
         [("3 1 2", "1"), ("0 1 1", "0"), ("7 7 3 4", "2"), ("5", "0")]
     {
@@ -26,44 +26,48 @@ fn whoever_has_the_fewest_is_picked() {
         assert_eq!(
             picked,
             [wanted],
-            "the workers have {loads} connections, and your policy picks {}. Who has the fewest?",
+            "the workers have {loads} connections, and your policy picks {}. Which of them has \
+             the fewest?",
             picked.concat()
         );
     }
 }
 
 #[test]
-fn equals_take_turns() {
+fn workers_with_equal_loads_take_turns() {
     let picked = picks(&["0 0 0"; 7]);
     assert_eq!(
         picked,
         ["0", "1", "2", "0", "1", "2", "0"],
-        "three workers that all have the same, seven times. Your policy picks the left. Worker 0 has the \
-         first turn. If it has every turn, it gets all connections of a quiet server. Who was picked last?"
+        "three workers have no connection, and your policy is asked seven times. What it picks \
+         is on the left. Worker 0 has the first turn, but if it has every turn, it gets all \
+         connections of a quiet server. Which worker was picked last?"
     );
     let picked = picks(&["2 0 2", "1 1 1", "4 4 4", "1 9 1", "1 9 1", "1 9 1"]);
     assert_eq!(
         picked,
         ["1", "2", "0", "2", "0", "2"],
-        "worker 1 has the fewest; then all are equal, twice; then 0 and 2 are, three times. Your policy \
-         picks the left. Among equals it is the \
-         first *behind* the one that was picked last, for whatever reason."
+        "first worker 1 has the fewest; then all are equal, twice; then 0 and 2 are equal, three \
+         times. What your policy picks is on the left. Among equals it should be the first \
+         *after* the worker that was picked last, also if that one was picked because it had the \
+         fewest"
     );
 }
 
 #[test]
-fn whoever_is_full_or_gone_is_passed_over() {
+fn a_worker_that_is_full_or_has_exited_is_not_picked() {
     let picked = picks(&["- 3 2", "- - 9", "0 - 0", "- 1 1"]);
     assert_eq!(
         picked,
         ["2", "2", "0", "1"],
-        "'-' is a worker that is full or gone, here in '- 3 2', '- - 9', '0 - 0', '- 1 1'. Do you take \
-         None for 0? (None is less than every Some, for Ord.)"
+        "'-' is a worker that is full or has exited, here in '- 3 2', '- - 9', '0 - 0' and \
+         '- 1 1'. What your policy picks is on the left. Do you take None for 0? (For Ord, None \
+         is less than every Some.)"
     );
     assert_eq!(
         picks(&["- -", ""]),
-        ["nobody", "nobody"],
-        "there is nobody who could be picked"
+        ["none", "none"],
+        "no worker can be picked from '- -', and none from an empty list"
     );
 }
 
@@ -75,30 +79,35 @@ fn the_books_follow_what_is_opened_and_closed() {
     assert_eq!(
         shown,
         ["0 0 0", "0 - 1", "0 1 1"],
-        "three workers, and 2 is the limit. Worker 1 gets two and worker 2 gets one; then 1 closes one. \
-         A worker that has as many as the limit is full: is your comparison off by one?"
+        "three workers, and 2 is the limit. Worker 1 is sent two connections and worker 2 is sent \
+         one; then worker 1 closes one. Your books show the left. A worker that has as many as \
+         the limit is full: is your comparison off by one?"
     );
 }
 
 #[test]
-fn a_dead_worker_has_no_connections_and_no_count_goes_below_zero() {
+fn no_count_goes_below_zero() {
     let shown = books("workers 2 9; opened 0; closed 0; closed 0; closed 0; loads");
     assert_eq!(
         shown,
         ["0 0"],
-        "worker 0 was given one connection and says three times that it has closed one. Your books show \
-         the left. What is 0 - 1, for a usize?"
+        "worker 0 was sent one connection and reports three times that it has closed one. Your \
+         books show the left. What is 0 - 1, for a usize?"
     );
+}
+
+#[test]
+fn a_worker_that_has_exited_has_no_connections() {
     let shown = books(
-        "workers 2 9; opened 0; opened 0; opened 1; gone 0; loads; closed 0; loads; back 0; loads; \
-         closed 0; opened 0; loads",
+        "workers 2 9; opened 0; opened 0; opened 1; exited 0; loads; closed 0; opened 0; loads; \
+         respawned 0; loads; closed 0; opened 0; loads",
     );
     assert_eq!(
         shown,
         ["- 1", "- 1", "0 1", "1 1"],
-        "worker 0 has two connections and dies: your books show the left, and '-' is a worker that is \
-         gone. A late 'closed' changes nothing; its successor begins with none. What becomes of the old \
-         count?"
+        "worker 0 has two connections and exits. After that, a late `closed` and a late `opened` \
+         change nothing. Then it is respawned, and has none; then it is sent one. Your books show \
+         the left. What becomes of the old count?"
     );
 }
 
@@ -111,42 +120,45 @@ fn a_worker_with_long_connections_gets_fewer_new_ones() {
     assert_eq!(
         count(&clients)[&busy],
         4,
-        "12 connections went to 3 workers that had none. Their shares, by pid: {:?}. Does everybody get a \
-         turn?",
+        "12 connections went to 3 workers that had none. How many each got, by process: {:?}. \
+         Does each worker get a turn?",
         count(&clients)
     );
     clients.retain(|client| client.worker == busy);
     wait_for_loads(
         &server,
         &["4 0 0", "0 4 0", "0 0 4"],
-        "two workers have closed all they had",
+        "two of the workers have closed all their connections",
     );
 
     let new: Vec<Client> = (0..6).map(|_| hold(&server, LONG)).collect();
     let shares = count(&new);
     assert!(
         !shares.contains_key(&busy) && shares.values().all(|share| *share == 3),
-        "worker {busy} is stuck with 4 connections, and the two others have none. Of 6 new ones they got, \
-         by pid: {shares:?}. Each new one belongs to whoever has the fewest at that moment: does your \
-         policy look at the loads, or only at whose turn it is?"
+        "worker {busy} has 4 long connections, and the two others have none. Then 6 clients \
+         connect. How many each worker got of those, by process: {shares:?}. Each new connection \
+         belongs to the worker that has the fewest at that moment. Does your policy look at the \
+         loads, or only at whose turn it is?"
     );
-    // 4 3 3: two more go to the others, and then it is everybody's turn again.
+    // 4 3 3: two more go to the others, and then worker `busy` has a turn again.
     let more: Vec<Client> = (0..5).map(|_| hold(&server, LONG)).collect();
     assert!(
         count(&more).contains_key(&busy),
-        "all workers have as many as {busy} by now, but it has got none of 5 more: it starves. Their \
-         shares, by pid: {:?}",
+        "worker {busy} has 4 connections and the others have 3. Then 5 clients connect, and \
+         {busy} got none of those, although it has the fewest after the second. How many each \
+         worker got, by process: {:?}",
         count(&more)
     );
 }
 
 #[test]
-fn a_full_worker_is_passed_over_until_it_has_room() {
+fn a_full_worker_is_not_sent_more() {
     let server = start(2, 2);
     let mut clients: Vec<Client> = (0..4).map(|_| hold(&server, LONG)).collect();
     assert!(
         count(&clients).values().all(|share| *share == 2),
-        "two workers may have 2 connections each. Of four they got, by pid: {:?}",
+        "two workers may have 2 connections each, and 4 clients connect. How many each worker \
+         got, by process: {:?}",
         count(&clients)
     );
     wait_for_loads(&server, &["- -"], "both workers are full");
@@ -154,50 +166,52 @@ fn a_full_worker_is_passed_over_until_it_has_room() {
     fifth.set_read_timeout(Some(Duration::from_millis(300))).expect("a time-out");
     assert!(
         fifth.peek(&mut [0]).is_err(),
-        "both workers have 2 connections, which is the limit, and a fifth client was answered all the \
-         same. When is a worker full?"
+        "both workers have 2 connections, which is the limit, and all the same a fifth client \
+         was sent to a worker. When is a worker full?"
     );
-    let leaves = clients.remove(0);
-    let freed = leaves.worker;
-    drop(leaves);
+    let freed = clients.remove(0).worker;
     let fifth = Client::new(fifth, &server);
     assert_eq!(
         fifth.worker, freed,
-        "worker {freed} has closed one of its two connections. The client that was waiting belongs to it"
+        "worker {freed} has closed one of its two connections, and the other worker is full. The \
+         client that was waiting went to the process on the left"
     );
 }
 
 #[test]
-fn the_successor_of_a_dead_worker_begins_with_nothing() {
+fn a_respawned_worker_starts_with_no_connections() {
     let server = start(2, 50);
     let clients: Vec<Client> = (0..6).map(|_| hold(&server, LONG)).collect();
-    let dead = clients[0].worker;
-    let survivor = clients[1].worker;
-    let process = server
-        .children()
-        .into_iter()
-        .find(|it| it.pid == dead)
-        .expect("our worker");
+    let killed = clients[0].worker;
+    let Some(survivor) =
+        clients.iter().map(|it| it.worker).find(|it| *it != killed)
+    else {
+        panic!(
+            "6 connections went to 2 workers that had none, and all to {killed}. Which worker \
+             was picked last?"
+        );
+    };
+    let children = server.children();
+    let process = children.iter().find(|it| it.pid == killed).expect("a worker");
     assert!(process.signal(Signal::SIGKILL));
-    server.wait_for_line_or(
-        " is gone",
-        "A worker was killed. Has your policy ended the parent?",
-    );
+    let hint = "A worker was killed. Does your part panic then?";
+    server.wait_for_line_or(" has exited", hint);
     wait_for_loads(
         &server,
         &["0 3", "3 0"],
-        "a worker with 3 connections was killed and replaced",
+        "a worker with 3 connections was killed and respawned",
     );
 
     let new: Vec<Client> = (0..3).map(|_| hold(&server, LONG)).collect();
     assert!(
         new.iter().all(|client| client.worker != survivor && alive(client.worker)),
-        "worker {survivor} has 3 connections, and the successor of {dead} has none. Three new ones went \
-         to {:?}. Does the successor inherit a count?",
+        "worker {survivor} has 3 connections, and the one that was respawned for {killed} has \
+         none. Three new connections went to {:?}. Do your books keep the count of a worker that \
+         has exited?",
         new.iter().map(|client| client.worker).collect::<Vec<_>>()
     );
     wait_for_loads(&server, &["3 3"], "three more were opened");
-    eventually("the dead worker is reaped", SOON, || {
+    eventually("the killed worker is reaped", LIMIT, || {
         zombies_of(server.pid()).is_empty()
     });
 }
@@ -221,28 +235,21 @@ fn run_policy(lines: &[impl AsRef<str>], shown: &str) -> Vec<String> {
     let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
     let dir = temp_dir();
     let script = dir.write("script", lines.join("\n"));
-    let script = std::fs::File::open(script).expect("it was just written");
+    let script = File::open(script).expect("it was just written");
     let output = exercise!().arg("policy").stdin(script).output();
     let overflow = output.stderr.contains("subtract with overflow");
-    let hint = if overflow {
-        "What is 0 - 1, for a usize?"
-    } else {
-        "Which of them is it?"
-    };
+    let hint = if overflow { "What is 0 - 1, for a usize?\n" } else { "" };
     assert!(
         output.status.success(),
-        "one of these lines ends your program: a child could end its parent. {hint}\n  {}\nIt says:\n{}{}\
-         To try it by hand: cargo run -p {} -- policy",
+        "one of these lines makes your program panic, so a worker could end its parent. \
+         {hint}  {}\nYour program says:\n{}{}To try it by hand: cargo run -p {} -- policy",
         lines.join("\n  "),
         output.stdout,
         output.stderr,
         env!("CARGO_PKG_NAME"),
     );
-    output
-        .stdout
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix(shown)?.to_owned()))
-        .collect()
+    let shown = output.stdout.lines().filter_map(|line| line.strip_prefix(shown));
+    shown.map(str::to_owned).collect()
 }
 
 #[track_caller]
@@ -253,13 +260,13 @@ fn start(workers: usize, limit: usize) -> Running {
         .start()
 }
 
-/// A client whose connection a worker holds, until this is dropped.
+/// A client whose connection a worker holds until this is dropped.
 struct Client {
     _stream: TcpStream,
     worker: i32,
 }
 
-/// Connects, says for how many milliseconds, and hears who holds it.
+/// Connects, says for how many milliseconds, and waits until a worker holds the connection.
 #[track_caller]
 fn hold(server: &Running, milliseconds: u32) -> Client {
     Client::new(ask(server, milliseconds), server)
@@ -267,9 +274,11 @@ fn hold(server: &Running, milliseconds: u32) -> Client {
 
 #[track_caller]
 fn ask(server: &Running, milliseconds: u32) -> TcpStream {
-    let stream = TcpStream::connect(server.addr());
-    let mut stream = stream.unwrap_or_else(|why| not_answered(server, &why));
-    // If the parent has ended meanwhile, that shows when the answer is read.
+    let mut stream = match TcpStream::connect(server.addr()) {
+        Ok(stream) => stream,
+        Err(error) => not_answered(server, &error.to_string()),
+    };
+    // If the parent exits now, the client notices when it reads the reply.
     let _ = writeln!(stream, "{milliseconds}");
     stream
 }
@@ -277,35 +286,34 @@ fn ask(server: &Running, milliseconds: u32) -> TcpStream {
 impl Client {
     #[track_caller]
     fn new(stream: TcpStream, server: &Running) -> Client {
-        stream.set_read_timeout(Some(SOON)).expect("a time-out");
+        stream.set_read_timeout(Some(LIMIT)).expect("a time-out");
         let mut line = String::new();
-        let heard = BufReader::new(&stream).read_line(&mut line);
-        let worker =
-            line.trim().strip_prefix("held by ").and_then(|pid| pid.parse().ok());
-        let worker = worker.unwrap_or_else(|| not_answered(server, &heard));
-        Client { _stream: stream, worker }
+        let read = BufReader::new(&stream).read_line(&mut line);
+        let pid = line.trim().strip_prefix("held by ").map(str::parse);
+        match (pid, read) {
+            (Some(Ok(worker)), _) => Client { _stream: stream, worker },
+            (_, Ok(_)) => not_answered(server, "its connection was closed"),
+            (_, Err(_)) => {
+                not_answered(server, &format!("it has waited {LIMIT:?}"))
+            }
+        }
     }
 }
 
 #[track_caller]
-fn not_answered(server: &Running, why: &dyn Debug) -> ! {
-    // What it says at its end comes last.
+fn not_answered(server: &Running, why: &str) -> ! {
+    // If it is about to exit, its last words explain it.
     let ended = try_eventually(Duration::from_secs(1), || {
         server.output_ended().then_some(())
     });
-    let hint = if ended.is_some() {
-        "It has ended, and should not."
-    } else {
-        "Does pick(…) return None although somebody has room?"
+    let hint = match ended {
+        Some(()) => "The parent has exited, and should not.",
+        None => "Does `pick` return None although a worker has room?",
     };
-    panic!(
-        "a client is not answered ({why:?}). The parent says:\n{}{}{hint}",
-        server.stdout(),
-        server.stderr()
-    )
+    panic!("no worker has answered a client: {why}. {hint}\n{}", server.describe())
 }
 
-/// How many of these each worker has, by pid.
+/// How many of these connections each worker has, by process.
 fn count(clients: &[Client]) -> HashMap<i32, usize> {
     let mut shares = HashMap::new();
     for client in clients {
@@ -317,19 +325,15 @@ fn count(clients: &[Client]) -> HashMap<i32, usize> {
 /// Waits until the parent shows one of these as the loads.
 #[track_caller]
 fn wait_for_loads(server: &Running, wanted: &[&str], story: &str) {
-    let last = || {
-        server
-            .stdout()
-            .lines()
-            .filter_map(|it| Some(it.strip_prefix("loads: ")?.to_owned()))
-            .next_back()
+    let shows_one = || {
+        let said = server.stdout();
+        let shown = said.lines().filter_map(|it| it.strip_prefix("loads: "));
+        shown.last().is_some_and(|last| wanted.contains(&last)).then_some(())
     };
-    let shown = || last().filter(|shown| wanted.contains(&&**shown));
     assert!(
-        try_eventually(SOON, shown).is_some(),
-        "{story}: your books should show {}. What the parent says:\n{}{}",
+        try_eventually(LIMIT, shows_one).is_some(),
+        "{story}. Within {LIMIT:?} your books should show {}.\n{}",
         wanted.join(" or "),
-        server.stdout(),
-        server.stderr()
+        server.describe()
     );
 }

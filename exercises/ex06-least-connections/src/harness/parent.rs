@@ -1,42 +1,51 @@
 //! Given: the parent. It accepts, asks your policy, and keeps your books.
 
-use std::{
-    collections::VecDeque,
-    io::ErrorKind,
-    net::TcpListener,
-    os::fd::{AsFd, OwnedFd},
-    process::ExitCode,
-};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use ch01_fork_ipc::{Child, RecvError};
-use ch02_balance::{FdChannel, Incoming, Leaving, poll_until};
+use ch01_fork_ipc::Child;
+use ch02_balance::{FdChannel, Received, poll_tokens};
 use cli::{Options, complain, log};
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, poll},
-};
-use serde_json::{Map, Value};
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::show;
 use crate::solution::{LeastConnections, Loads};
 
-/// Workers that may die before the parent gives up.
-const MOST_DEATHS: usize = 100;
+/// So many workers may exit before the parent gives up.
+const MOST_EXITS: usize = 100;
+
+/// Connections in flight to one worker.
+const WINDOW: usize = 64;
 
 struct Balancer<'a> {
     options: &'a Options,
     listener: TcpListener,
-    workers: Vec<(Child, FdChannel)>,
+    workers: Vec<Worker>,
     loads: Loads,
     policy: LeastConnections,
-    /// Accepted, and nobody has them: no worker was free, or the one that was sent it has died.
+    /// Accepted connections that no worker has.
     waiting: VecDeque<OwnedFd>,
-    leaving: Leaving,
-    deaths: usize,
+    exits: usize,
 }
 
-/// The parent. It runs until a signal ends it.
+struct Worker {
+    child: Child,
+    channel: FdChannel,
+}
+
+/// What poll(2) has found.
+enum Token {
+    Listener,
+    Worker(usize),
+}
+
+/// The parent. It runs until a signal ends it, and its workers with it.
 pub fn balance(options: &Options, limit: usize) -> anyhow::Result<ExitCode> {
     let loads = Loads::new(options.workers, limit);
     let listener = options.listen()?;
@@ -49,67 +58,63 @@ pub fn balance(options: &Options, limit: usize) -> anyhow::Result<ExitCode> {
         loads,
         policy: LeastConnections::default(),
         waiting: VecDeque::new(),
-        leaving: Leaving::default(),
-        deaths: 0,
+        exits: 0,
     };
     let mut shown = String::new();
     loop {
-        balancer.hand_out()?;
+        balancer.send_waiting()?;
         let loads = show(&balancer.loads.available());
         if loads != shown {
             log(&loads);
             shown = loads;
         }
-        balancer.wait()?;
-        for index in 0..balancer.workers.len() {
-            balancer.hear(index)?;
+        for token in balancer.poll()? {
+            match token {
+                Token::Listener => balancer.accept()?,
+                Token::Worker(index) => balancer.receive(index)?,
+            }
         }
-        balancer.accept()?;
-        let _ = balancer.leaving.ended();
     }
 }
 
-fn start(options: &Options, index: usize) -> anyhow::Result<(Child, FdChannel)> {
+fn start(options: &Options, index: usize) -> anyhow::Result<Worker> {
     let (child, stream) =
         Child::spawn(options.worker()?).context("cannot start a worker")?;
     log(format_args!("worker {index} is {}", child.pid()));
-    Ok((child, FdChannel::with_window(stream, 64)?))
+    Ok(Worker { child, channel: FdChannel::new(stream, WINDOW)? })
 }
 
 impl Balancer<'_> {
-    /// Whether somebody could take a connection.
+    /// Whether a worker could take one connection more.
     fn has_room(&self) -> bool {
         self.waiting.is_empty()
             && self.loads.available().iter().any(Option::is_some)
     }
 
-    fn wait(&self) -> anyhow::Result<()> {
+    fn poll(&self) -> io::Result<Vec<Token>> {
         let mut polled = Vec::new();
         if self.has_room() {
-            polled.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
+            let listener = PollFd::new(self.listener.as_fd(), PollFlags::POLLIN);
+            polled.push((Token::Listener, listener));
         }
-        let channels = self.workers.iter().map(|(_, channel)| channel);
-        polled.extend(channels.map(|it| PollFd::new(it.as_fd(), it.interest())));
-        match poll(&mut polled, poll_until(self.leaving.wakes_at())) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(error) => Err(error).context("cannot wait"),
+        for (index, Worker { channel, .. }) in self.workers.iter().enumerate() {
+            let fd = PollFd::new(channel.as_fd(), channel.interest());
+            polled.push((Token::Worker(index), fd));
         }
+        poll_tokens(polled, None)
     }
 
-    /// Accepts one connection, if one is there and somebody could take it.
     fn accept(&mut self) -> anyhow::Result<()> {
-        if self.has_room() {
-            match self.listener.accept() {
-                Ok((connection, _)) => self.waiting.push_back(connection.into()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error).context("cannot accept"),
-            }
+        match self.listener.accept() {
+            Ok((connection, _)) => self.waiting.push_back(connection.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("cannot accept"),
         }
         Ok(())
     }
 
-    /// Gives each connection to the worker that your policy picks.
-    fn hand_out(&mut self) -> anyhow::Result<()> {
+    /// Sends each connection to the worker that your policy picks.
+    fn send_waiting(&mut self) -> anyhow::Result<()> {
         while let Some(connection) = self.waiting.pop_front() {
             let available = self.loads.available();
             let Some(index) = self.policy.pick(&available) else {
@@ -118,57 +123,56 @@ impl Balancer<'_> {
             };
             if available.get(index).copied().flatten().is_none() {
                 bail!(
-                    "your policy picks worker {index}, which is full or gone: {available:?}"
+                    "your policy picks worker {index}, which is full or has exited: {available:?}"
                 );
             }
             self.loads.opened(index);
-            let channel = &mut self.workers[index].1;
-            if channel
-                .pass("net.Socket", Map::new(), Value::from("hold"), connection)
-                .is_err()
-            {
-                bail!("worker {index} takes nothing any more");
+            let channel = &mut self.workers[index].channel;
+            let sent =
+                channel.send_handle("net.Socket", Value::from("hold"), connection);
+            if let Err(not_sent) = sent {
+                bail!("cannot send to worker {index}: {}", not_sent.error);
             }
         }
         Ok(())
     }
 
-    /// Hears what a worker says, and replaces it if it is gone.
-    fn hear(&mut self, index: usize) -> anyhow::Result<()> {
-        loop {
-            match self.workers[index].1.recv() {
-                // It says so once for each.
-                Ok(Some(Incoming::Message(_))) => self.loads.closed(index),
-                Ok(Some(Incoming::Refused(_, connection))) => {
+    /// Reads what a worker has sent, and replaces it if its channel has ended.
+    fn receive(&mut self, index: usize) -> anyhow::Result<()> {
+        for received in self.workers[index].channel.receive() {
+            match received {
+                // A worker sends a message for each connection that it has closed.
+                Received::Message(_) => self.loads.closed(index),
+                Received::Returned(_, connection) => {
                     self.loads.closed(index);
                     self.waiting.push_back(connection);
                 }
-                Ok(Some(_)) => {}
-                Err(error) if error.would_block() => return Ok(()),
-                Err(error @ RecvError::Json(_)) => complain(error),
-                Ok(None) | Err(_) => return self.replace(index),
+                Received::Acked | Received::Handle(..) => {}
+                Received::Ignored(why) => complain(why),
+                Received::Closed(_) => return self.respawn(index),
             }
         }
+        Ok(())
     }
 
-    /// A worker is gone, and with it the connections that it has acknowledged. A new one takes its
-    /// place.
-    fn replace(&mut self, index: usize) -> anyhow::Result<()> {
-        self.deaths += 1;
-        if self.deaths > MOST_DEATHS {
-            bail!("{MOST_DEATHS} workers have died");
+    /// A worker is gone, and with it the connections that it has acknowledged. The others go
+    /// to the next that your policy picks.
+    fn respawn(&mut self, index: usize) -> anyhow::Result<()> {
+        self.exits += 1;
+        if self.exits > MOST_EXITS {
+            bail!("{MOST_EXITS} workers have exited");
         }
-        self.loads.gone(index);
-        log(format_args!(
-            "worker {index} is gone; {}",
-            show(&self.loads.available())
-        ));
+        self.loads.exited(index);
+        let loads = show(&self.loads.available());
+        log(format_args!("worker {index} has exited; {loads}"));
         let new = start(self.options, index)?;
-        let (child, channel) = std::mem::replace(&mut self.workers[index], new);
-        self.loads.back(index);
-        self.leaving.add(child);
-        self.waiting
-            .extend(channel.into_unacknowledged().into_iter().map(|(_, fd)| fd));
+        self.loads.respawned(index);
+        let mut old = std::mem::replace(&mut self.workers[index], new);
+        // A worker without a channel is of no use. Mostly it has exited by itself.
+        let _ = old.child.kill(Signal::SIGKILL);
+        let _ = old.child.wait();
+        let unacknowledged = old.channel.into_unacknowledged().into_iter();
+        self.waiting.extend(unacknowledged.map(|(_, connection)| connection));
         Ok(())
     }
 }
