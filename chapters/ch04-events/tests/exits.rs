@@ -84,12 +84,12 @@ fn a_descendant_that_floods_does_not_delay_the_exit() {
 /// The same with lines of 16 MB. The parent's memory does not grow.
 #[test]
 fn a_descendant_that_floods_does_not_fill_the_memory() {
-    let line = "head -c 16000000 /dev/zero | tr '\\0' x; echo";
+    let line = "head -c 16000000 /dev/zero; echo";
     let flood =
         format!("{{ while {line}; do :; done; }} >&$fd 2> /dev/null & exit 5");
     let running = watch(&[], bash(&flood)).start();
     running.wait_for_line("\"exit\",\"code\":5");
-    running.wait_for_lines("\"error\"", 3);
+    running.wait_for_line("\"error\"");
     let peak = peak_memory(running.pid());
     assert!(peak < 150_000, "it has used {peak} KiB");
 }
@@ -100,7 +100,9 @@ fn a_descendant_that_floods_does_not_fill_the_memory() {
 #[test]
 fn a_child_that_asks_and_does_not_listen_is_reaped() {
     let (_turn, mut children) = children();
-    let handle = r#"{"cmd":"NODE_HANDLE","type":"net.Socket","msg":1}"#;
+    let text = "x".repeat(1000);
+    let handle =
+        format!(r#"{{"cmd":"NODE_HANDLE","type":"net.Socket","msg":"{text}"}}"#);
     let child = children.spawn(shell(&format!("exec yes '{handle}' >&$fd")));
     let pid = children.pid(child).expect("it was started");
     let written = || {
@@ -111,8 +113,10 @@ fn a_child_that_asks_and_does_not_listen_is_reaped() {
     let (until, mut count) = (Instant::now() + LONG, 0);
     loop {
         let before = (written(), thread_cpu_time());
-        count += children.wait(Some(Instant::now() + SECOND)).expect("poll").len();
-        if before.0 > 4 << 20 && before.0 == written() {
+        let events = children.wait(Some(Instant::now() + SECOND)).expect("poll");
+        count += events.len();
+        // A second without an event, in which the child could not write.
+        if events.is_empty() && before.0 > 4 << 20 && before.0 == written() {
             let used = thread_cpu_time() - before.1;
             assert!(used < SECOND / 10, "waiting has used {used:?}");
             break;
@@ -122,7 +126,7 @@ fn a_child_that_asks_and_does_not_listen_is_reaped() {
     children.kill(child, Signal::SIGKILL);
     let events = wait(&mut children, |all| closed(all) == 1);
     count += events.len();
-    assert!(count > 50_000, "{count} events");
+    assert!(count > 10_000, "{count} events");
     let last = words(&events[events.len() - 3..]);
     assert_eq!(
         last,
