@@ -45,23 +45,27 @@ fn what_is_sent_to_a_child_that_has_just_exited_is_no_error() {
     );
 }
 
+/// The child is a zombie before its parent reads anything: 150 KB wait, more than
+/// one call reads. Its descendant holds the channel, so there is no EOF.
 #[test]
 fn everything_that_a_child_sent_comes_before_its_exit() {
     let (_turn, mut children) = children();
-    for _ in 0..5 {
-        // Its descendant holds the channel, so the channel does not end with
-        // the child.
-        let (reader, writer) = pipe();
-        let mut command = shell("seq 1 20000 >&$fd; cat <&0 > /dev/null & exit 5");
-        command.stdin(reader);
-        children.spawn(command);
-        let events = wait_for(&mut children, "exit Exited(5)");
-        assert_eq!(events.len(), 20_002);
-        let last = words(&events[20_000..]);
-        assert_eq!(last, ["message 20000", "exit Exited(5)"]);
-        drop((children.wait(Some(Instant::now())), writer));
-        life(&mut children);
-    }
+    let send = "seq 1 27000 | dd bs=200k iflag=fullblock status=none >&$fd";
+    let (reader, writer) = pipe();
+    let mut command = shell(&format!("{send}; cat <&0 > /dev/null & exit 5"));
+    command.stdin(reader);
+    let child = children.spawn(command);
+    let pid = children.pid(child).expect("it was started").as_raw();
+    let own = std::process::id() as i32;
+    eventually("a zombie", LONG, || {
+        zombies_of(own).iter().any(|zombie| zombie.pid == pid)
+    });
+    let events = wait_for(&mut children, "exit Exited(5)");
+    assert_eq!(events.len(), 27_002);
+    let last = words(&events[27_000..]);
+    assert_eq!(last, ["message 27000", "exit Exited(5)"]);
+    drop(writer);
+    life(&mut children);
 }
 
 /// Its descendant writes without a pause. The exit is reported soon all the same.
