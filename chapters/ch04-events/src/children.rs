@@ -88,6 +88,7 @@ impl Children {
     // ANCHOR_END: wait
 
     // ANCHOR: step
+    /// One turn: waits, reads from what is ready, reports exits, and looks for new ones.
     fn step(&mut self, until: Option<Instant>) -> io::Result<()> {
         // Do not block if there is something to report already.
         let reaped = self.children.values().any(ChildState::is_reaped);
