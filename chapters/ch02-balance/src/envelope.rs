@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `type` says what the descriptor is, `msg` is the program's message. Node adds
-//! `key` to the sockets of a server that counts them (chapter 7).
+//! `key` to the sockets of a server that counts them.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use serde_json::{Value, value::RawValue};
 // ANCHOR: envelope
 /// An envelope whose fields are not parsed yet. A message that serde_json cannot
 /// read must not cost the handle beside it: Node nests deeper than 128, and sends
-/// half of a surrogate pair.
+/// half of a surrogate pair, which is no character.
 pub struct Envelope<'a> {
     fields: BTreeMap<String, &'a RawValue>,
 }
