@@ -146,13 +146,15 @@ impl<H: Handler> Worker<H> {
             let fd = PollFd::new(connection.as_fd(), connection.interest());
             polled.push((Token::Connection(index), fd));
         }
-        let room =
-            self.connections.len() < MAX_CONNECTIONS && self.accept_at.is_none();
-        if let Some(listener) = self.listener.as_ref().filter(|_| room) {
+        if let Some(listener) = self.listener.as_ref().filter(|_| self.has_room()) {
             let fd = PollFd::new(listener.as_fd(), PollFlags::POLLIN);
             polled.push((Token::Listener, fd));
         }
         poll_tokens(polled, self.deadline())
+    }
+
+    fn has_room(&self) -> bool {
+        self.connections.len() < MAX_CONNECTIONS && self.accept_at.is_none()
     }
     // ANCHOR_END: poll
 
@@ -217,27 +219,37 @@ impl<H: Handler> Worker<H> {
     // ANCHOR_END: start_accepting
 
     // ANCHOR: accept
-    /// Accepts one connection. The next one may go to a worker that has less to do.
+    /// Accepts one connection: the next one may go to a worker that has less to do.
+    /// With a thousand connections, poll(2) costs more than an accept: then a few.
     fn accept(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        match listener.accept().and_then(|(stream, _)| Connection::new(stream)) {
-            Ok(connection) => {
-                self.connections.push(connection);
-                // Often the request is there already.
-                self.serve(self.connections.len() - 1);
-            }
-            // Another worker was faster, or the client is gone (accept(2)).
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-            // No descriptor is free. The connection stays in the backlog: without a
-            // pause, poll(2) would report it at once, again and again.
-            Err(error) => {
-                let now = Instant::now();
-                let why = format!("cannot accept a connection: {}", reason(&error));
-                self.accept_errors.complain(now, why);
-                self.accept_at = Some(now + ACCEPT_PAUSE);
+        for _ in 0..=self.connections.len() / 64 {
+            let Some(listener) = self.listener.as_ref().filter(|_| self.has_room())
+            else {
+                return;
+            };
+            match listener.accept().and_then(|(stream, _)| Connection::new(stream))
+            {
+                Ok(connection) => {
+                    self.connections.push(connection);
+                    // Often the request is there already.
+                    self.serve(self.connections.len() - 1);
+                }
+                // Another worker was faster.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // The client is gone (accept(2)).
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) => return self.pause_accepting(&error),
             }
         }
+    }
+
+    /// No descriptor is free. The connection stays in the backlog: without a pause,
+    /// poll(2) would report it at once, again and again.
+    fn pause_accepting(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        let why = format!("cannot accept a connection: {}", reason(error));
+        self.accept_errors.complain(now, why);
+        self.accept_at = Some(now + ACCEPT_PAUSE);
     }
     // ANCHOR_END: accept
 
