@@ -73,7 +73,7 @@ fn check(head: &httparse::Request) -> Result<(), &'static str> {
     if hosts > 1 || (hosts == 0 && head.version == Some(1)) {
         return Err("400 Bad Request");
     }
-    // Section 6: two lengths, or one that is no number, hide a second request.
+    // Section 6: two lengths, or a wrong one, can hide a second request.
     let (lengths, codings) =
         (values("Content-Length"), values("Transfer-Encoding"));
     let is_length = |text: &String| {
