@@ -23,8 +23,8 @@ ask() { curl --silent --max-time 5 "$url" >>"$work/answers"; }
 for _ in {1..20}; do ask; done
 answers_of() { grep -c "^handled by child, pid is $1" "$work/answers"; }
 ok "20 requests, 20 answers" [ "$(answers_of '')" = 20 ]
-who() { sort -u "$work/answers" | grep -c '^handled'; }
-all_answer() { ask && [ "$(who)" = 2 ]; }
+answering() { sort -u "$work/answers" | grep -c '^handled'; }
+all_answer() { ask && [ "$(answering)" = 2 ]; }
 ok "both workers answer" until_true 10 all_answer
 
 kill -KILL "${pids[0]}"

@@ -11,7 +11,7 @@ ask_without_pause() {
 }
 
 build ch03-handles
-# None may be lost by chance.
+# In some runs no request is lost. Then it tries again.
 for _ in {1..5}; do
   start "$program" --port 0 --workers 8
   until_log 'the parent has closed its own'

@@ -36,7 +36,7 @@ pub enum Kind {
     UnixListener,
     /// A UDP socket.
     Udp,
-    /// One end of a pipe(7), or a FIFO.
+    /// One end of a pipe(7), or a FIFO: a pipe that has a file name.
     Pipe,
     /// A file, a terminal, any other socket.
     Other,
@@ -51,6 +51,7 @@ impl Kind {
     /// Those of fstat(2), getsockname(2) and getsockopt(2).
     pub fn of(fd: impl AsFd) -> io::Result<Kind> {
         let fd = fd.as_fd();
+        // Some bits of st_mode are the type of the file; S_IFMT selects them.
         let file = SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT;
         if file == SFlag::S_IFIFO {
             return Ok(Kind::Pipe);

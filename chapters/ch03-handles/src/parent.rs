@@ -26,7 +26,7 @@ struct Worker {
     channel: HandleChannel,
     /// It has acknowledged the listener.
     is_ready: bool,
-    /// How often it may cause a line in our log: with a message, and with a fault.
+    /// Limits on the lines in our log that its messages and its faults cause.
     message_limit: LogLimit,
     fault_limit: LogLimit,
 }
@@ -50,8 +50,9 @@ impl Parent {
         count: usize,
         command: impl Fn() -> anyhow::Result<Command>,
     ) -> anyhow::Result<Parent> {
-        // One connection wakes all Node workers. Those that come too late must not
-        // block in accept(2). Our own workers set it back.
+        // Node workers wait with epoll(7), and one connection wakes all of them. One
+        // worker accepts it. In the others accept(2) must fail, and not block. Our
+        // own workers clear the flag.
         listener.set_nonblocking(true).context("cannot set O_NONBLOCK")?;
         let mut workers = Vec::new();
         for _ in 0..count {
@@ -129,8 +130,8 @@ impl Parent {
     // ANCHOR_END: receive
 
     // ANCHOR: close
-    /// Closes our copy of the listener. If we kept it, the socket would outlive the
-    /// last worker: clients could connect, and no process would accept.
+    /// Closes our copy of the listener. If we kept it, the socket would stay open
+    /// without a worker: clients could connect, and no process would accept.
     fn close_listener_once_all_are_ready(&mut self) {
         let mut running = self.workers.iter().flatten().peekable();
         if self.listener.is_some()
@@ -170,7 +171,8 @@ impl Worker {
     // ANCHOR_END: start_worker
 
     // ANCHOR: end
-    /// Its channel has ended, so it is dead or of no use: reaps it.
+    /// Kills the worker, if it still runs, and reaps it. Its channel has ended, so it
+    /// is dead or of no use.
     fn end(mut self) {
         let _ = self.child.kill(Signal::SIGKILL);
         let pid = self.child.pid();

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 /// How long the other process may take for each handle.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// A handle to send.
+/// One stop of the tour: a handle to send.
 struct Stop {
     name: &'static str,
     handle: Handle,
@@ -102,7 +102,7 @@ pub fn use_handle(
 /// Writes a sentence through `fd`: on a connection at once, on a listener to the
 /// first client, on a UDP socket to the sender of the first datagram.
 fn speak_through(fd: OwnedFd, is: Kind) -> io::Result<()> {
-    // Others may use the same socket: accept(2) must not block if they were faster.
+    // Another process may accept the client first: then accept(2) must not block.
     fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let text = format!("{} speaks through {is}\n", process::id());
     let mut stream: Box<dyn Write> = match is {
@@ -237,7 +237,7 @@ fn read_all(mut stream: impl Read + AsFd) -> io::Result<String> {
     Ok(text)
 }
 
-/// Sends a datagram, and returns the one that comes back.
+/// Sends a datagram, and returns the answer.
 fn ask(socket: UdpSocket) -> io::Result<String> {
     let mut reply = [0; 1500];
     socket.send(b"hello")?;

@@ -23,7 +23,8 @@ use crate::tour;
 // ANCHOR_END: head
 
 // ANCHOR: threads
-/// Threads that answer requests. A client that does not send its body keeps one.
+/// Threads that answer requests. A client that does not send its body keeps one of
+/// them busy.
 const THREADS: usize = 8;
 // ANCHOR_END: threads
 
@@ -84,7 +85,7 @@ fn serve(listener: TcpListener) -> anyhow::Result<()> {
             loop {
                 match server.recv() {
                     Ok(request) => answer(request),
-                    Err(error) => exit_deaf(&reason(&error)),
+                    Err(error) => exit_not_accepting(&reason(&error)),
                 }
             }
         };
@@ -109,29 +110,28 @@ fn answer(mut request: Request) {
 }
 // ANCHOR_END: answer
 
-// ANCHOR: deaf
-/// tiny_http panics if it cannot start a thread for a connection. That ends its
-/// thread that accepts, and only that: the process would live on, and serve
-/// nothing.
+// ANCHOR: panics
+/// tiny_http panics if it cannot start a thread for a connection. The panic ends
+/// only the thread that accepts: the process would run on, and serve nothing.
 fn exit_if_a_thread_panics() {
     static RESETS: LogLimit = LogLimit::new();
     panic::set_hook(Box::new(|panic| {
         let file = panic.location().map_or("", |place| place.file());
         if file.contains("tiny_http") && file.ends_with("client.rs") {
-            // It panics here too, in the thread of one connection: no other is
-            // affected.
+            // This panic ends the thread of one connection. The others go on
+            // accepting and answering.
             let line = "a client reset its connection before it was accepted";
             return RESETS.complain(Instant::now(), line);
         }
         let text = panic.payload().downcast_ref::<String>();
-        exit_deaf(text.map_or("a thread panicked", String::as_str));
+        exit_not_accepting(text.map_or("a thread panicked", String::as_str));
     }));
 }
 
 /// Exits, because no thread accepts any more. The parent reads the end of the
 /// channel.
-fn exit_deaf(why: &str) -> ! {
+fn exit_not_accepting(why: &str) -> ! {
     complain(format_args!("cannot accept any more: {why}"));
     process::exit(1);
 }
-// ANCHOR_END: deaf
+// ANCHOR_END: panics

@@ -1,5 +1,5 @@
-//! A wrong command line is 2 and shows the usage; anything else that fails is 1 and
-//! one line.
+//! After a wrong command line the exit code is 2, and the usage is shown. After any
+//! other failure it is 1, with one line.
 
 mod common;
 
@@ -132,7 +132,7 @@ fn a_message_of_a_worker_is_logged() {
     assert!(output.stdout.contains("says \"hello\""), "{}", output.stdout);
 }
 
-/// A process 1 ignores every signal that it does not handle (kill(2)): also
+/// Process 1 ignores every signal for which it has no handler (kill(2)), even
 /// SIGTERM.
 #[test]
 fn as_process_1_the_parent_says_that_it_needs_an_init() {
@@ -151,7 +151,7 @@ fn as_process_1_the_parent_says_that_it_needs_an_init() {
     assert!(first.starts_with("this is process 1, and no signal"), "{first}");
 }
 
-/// `cannot do X: why`, whatever runs out.
+/// `cannot do X: why`, at whatever step the descriptors run out.
 #[test]
 fn a_parent_without_descriptors_says_what_it_cannot_do() {
     for limit in [4, 6, 8, 12] {

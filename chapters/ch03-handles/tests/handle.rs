@@ -98,7 +98,7 @@ fn everything() -> Vec<(&'static str, OwnedFd, Kind)> {
     all
 }
 
-/// What may travel in which envelope.
+/// Whether a descriptor of this kind may be sent in an envelope of the type `said`.
 fn belongs(said: &str, is: Kind) -> bool {
     match said {
         "net.Socket" => matches!(is, Kind::Tcp | Kind::Unix),
@@ -121,7 +121,7 @@ fn the_kernel_says_what_a_descriptor_is() {
 }
 
 #[test]
-fn an_envelope_is_believed_only_where_the_kernel_agrees() {
+fn an_envelope_is_believed_only_if_the_kernel_agrees() {
     for said in TYPES.into_iter().chain(["", "net.socket", "net.Pipe", "Server"]) {
         for (what, fd, is) in everything() {
             match Handle::from_fd(said, fd) {
@@ -130,7 +130,7 @@ fn an_envelope_is_believed_only_where_the_kernel_agrees() {
                     assert_eq!(
                         handle.node_type(),
                         said,
-                        "{what} must be sent on as what it came as"
+                        "{what} must be sent on with the type that it had"
                     );
                     assert_eq!(
                         Kind::of(&handle).expect("open"),
@@ -185,7 +185,7 @@ fn a_refusal_reads_like_a_sentence() {
 }
 
 #[test]
-fn what_is_refused_is_closed() {
+fn a_refused_descriptor_is_closed() {
     let (theirs, mut ours) = UnixStream::pair().expect("a pair");
     Handle::from_fd("net.Server", theirs.into())
         .expect_err("a connection is no listener");

@@ -113,7 +113,7 @@ fn a_udp_socket_takes_datagrams_where_it_arrives() {
     }
 }
 
-/// Node's parent reads `dgramType` to know the family of a UDP socket.
+/// A Node parent reads `dgramType` to know the family of a UDP socket.
 #[test]
 fn the_envelope_says_which_udp_it_is() {
     let (raw, other) = UnixStream::pair().expect("a pair");
@@ -146,18 +146,18 @@ fn the_senders_copy_is_closed_once_it_is_acknowledged() {
 #[test]
 fn a_handle_that_is_something_else_is_ignored_and_the_channel_goes_on() {
     let (one, other) = UnixStream::pair().expect("a pair");
-    let mut liar = FdChannel::new(one, 1).expect("a channel");
+    let mut sender = FdChannel::new(one, 1).expect("a channel");
     let mut end = End::new(other);
     let (reader, writer) = pipe().expect("a pipe");
-    liar.send_handle("net.Server", "server".into(), writer).expect("sent");
-    liar.send(&"next".into()).expect("queued");
-    let Received::Ignored(why) = end.next() else { panic!("it was believed") };
+    sender.send_handle("net.Server", "server".into(), writer).expect("sent");
+    sender.send(&"next".into()).expect("queued");
+    let Received::Ignored(why) = end.next() else { panic!("it was accepted") };
     assert_eq!(why, "a handle was sent as 'net.Server', but it is a pipe");
 
-    // It has arrived, so it is acknowledged, and what waits behind it can leave.
-    assert!(matches!(liar.receive()[..], [Received::Acked]));
+    // It has arrived, so it is acknowledged, and the message behind it is sent.
+    assert!(matches!(sender.receive()[..], [Received::Acked]));
     let read = File::from(reader).read(&mut [0]).expect("the end");
-    assert_eq!(read, 0, "what is wrong is closed");
+    assert_eq!(read, 0, "the wrong descriptor is closed");
     assert_eq!(end.message().0, "next");
 }
 
@@ -181,7 +181,7 @@ fn a_handle_that_is_refused_three_times_comes_back() {
     let (raw, other) = UnixStream::pair().expect("a pair");
     let mut end = End::new(other);
     let (theirs, ours) = tcp_pair();
-    end.send_handle(json!(["who"]), Handle::Tcp(theirs));
+    end.send_handle(json!(["hello"]), Handle::Tcp(theirs));
     end.send("behind it");
     let mut lines = BufReader::new(&raw).lines();
     for n in 1..=3 {
@@ -199,14 +199,14 @@ fn a_handle_that_is_refused_three_times_comes_back() {
     let Received::Returned(text, fd) = end.next() else {
         panic!("the handle must come back")
     };
-    assert_eq!(text, json!(["who"]));
+    assert_eq!(text, json!(["hello"]));
     assert_connected(TcpStream::from(fd), ours);
     assert!(end.poll().is_none());
     assert_eq!(lines.next().expect("a line").expect("readable"), "\"behind it\"");
 }
 
-/// Whenever a channel ends: before a handle is sent, while it waits, after it was
-/// written.
+/// A channel may end before a handle is sent, while the handle waits, and after it
+/// was written.
 #[test]
 fn a_handle_is_not_lost_with_its_channel() {
     // It waits behind another one, and the peer closes.
@@ -297,7 +297,7 @@ fn a_thousand_messages_and_handles_keep_their_order() {
 }
 
 #[test]
-fn what_a_channel_cannot_read_is_ignored_and_the_channel_goes_on() {
+fn a_line_that_is_not_json_is_ignored_and_the_channel_goes_on() {
     let (mut raw, other) = UnixStream::pair().expect("a pair");
     let mut end = End::new(other);
     raw.write_all(b"garbage\n{\"cmd\":\"NODE_NEWS\"}\n\"ok\"\n{\"half\":")
@@ -312,7 +312,7 @@ fn what_a_channel_cannot_read_is_ignored_and_the_channel_goes_on() {
     assert!(error.to_string().contains("middle of a line"), "{error}");
 }
 
-/// Node's own: the inner message of a handle may be internal too.
+/// As in Node: the message that goes with a handle may be internal, too.
 #[test]
 fn an_internal_message_with_a_handle_is_not_delivered() {
     let (mut one, mut other) = ends();
@@ -332,10 +332,10 @@ fn an_envelope_in_an_envelope_is_unwrapped() {
     let mut end = End::new(other);
     let (theirs, ours) = tcp_pair();
     let envelope = json!({"cmd": "NODE_HANDLE", "type": "net.Native", "msg":
-        {"cmd": "NODE_HANDLE", "type": "net.Socket", "msg": "who", "key": "k"}});
+        {"cmd": "NODE_HANDLE", "type": "net.Socket", "msg": "hello", "key": "k"}});
     parent.send_envelope(&envelope, theirs.into()).expect("sent");
     let (text, handle) = end.message();
-    assert_eq!(text, "who");
+    assert_eq!(text, "hello");
     let Some(Handle::Tcp(arrived)) = handle else { panic!("not {handle:?}") };
     assert!(matches!(parent.receive()[..], [Received::Acked]), "one answer");
     assert_connected(arrived, ours);

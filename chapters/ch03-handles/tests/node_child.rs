@@ -1,4 +1,4 @@
-//! A Rust parent and a Node child: they speak the same language.
+//! A Rust parent and a Node child: they use the same protocol.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! A Node parent and a Rust child: they speak the same language.
+//! A Node parent and a Rust child: they use the same protocol.
 
 mod common;
 

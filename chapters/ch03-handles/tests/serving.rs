@@ -1,4 +1,4 @@
-//! The parent gives its listener away, and its workers serve.
+//! The parent sends its listener to its workers, and the workers serve.
 
 mod common;
 
@@ -11,13 +11,13 @@ use testkit::{
     node, node_program, pid_in, zombies_of,
 };
 
-const GIVEN_AWAY: &str =
+const ALL_READY: &str =
     "every worker has the listener; the parent has closed its own";
 
-/// Starts `workers` of them and waits until the parent has no listener any more.
+/// Starts a server of `workers`, and waits until the parent has closed its listener.
 fn serve(program: Program, workers: usize) -> (Running, Vec<Process>) {
     let parent = program.start();
-    parent.wait_for_line(GIVEN_AWAY);
+    parent.wait_for_line(ALL_READY);
     let children = parent.children();
     assert_eq!(children.len(), workers, "{}", parent.stdout());
     (parent, children)
@@ -152,8 +152,8 @@ fn when_all_workers_die_the_parent_exits() {
 fn a_parent_that_only_watches_uses_no_cpu() {
     let (parent, _) = own(2);
     let before = testkit::cpu_time(parent.pid());
-    // The workers' work is the clock here; what the parent does meanwhile is
-    // judged.
+    // The test measures what the parent uses while its workers answer 2,000
+    // requests.
     let load = Load { addr: parent.addr(), clients: 4, kind: Kind::HttpClose };
     load.run_total(2000).assert_none_lost();
     let used = testkit::cpu_time(parent.pid()) - before;

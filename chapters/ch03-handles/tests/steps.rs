@@ -19,7 +19,7 @@ fn start(name: &str) -> Running {
     parent
 }
 
-/// Which child has answered.
+/// The pid of the child that answers.
 #[track_caller]
 fn ask(parent: &Running) -> i32 {
     let response = http::get(parent.addr()).expect("an answer");
@@ -42,7 +42,7 @@ fn both_children_answer() {
 }
 
 #[test]
-fn a_client_that_goes_away_ends_no_child() {
+fn a_client_that_disconnects_ends_no_child() {
     for name in STEPS {
         let parent = start(name);
         for _ in 0..20 {

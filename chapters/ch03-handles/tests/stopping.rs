@@ -1,5 +1,5 @@
-//! However the parent dies, its workers die too, and the port is free: in the
-//! middle of load.
+//! However the parent dies, even under load: its workers die too, and the port is
+//! free.
 
 mod common;
 
@@ -15,8 +15,8 @@ use testkit::{
 /// The rule: nothing is left after this time.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Ends the parent under load; the signal goes to it alone, or to all of its
-/// family.
+/// Ends the parent under load. The signal goes to the parent alone, or with `all`
+/// to its workers as well.
 #[track_caller]
 fn end(program: Program, signal: Signal, all: bool) {
     let parent = program.start();
@@ -61,7 +61,7 @@ fn after_sigkill_nothing_is_left() {
 }
 
 #[test]
-fn node_workers_that_know_nothing_of_our_rules_end_too() {
+fn node_workers_without_our_library_exit_too() {
     let Some(node) = node() else { return };
     let script = node_program(include_str!("node/http_worker.js"));
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL] {
@@ -70,7 +70,7 @@ fn node_workers_that_know_nothing_of_our_rules_end_too() {
 }
 
 #[test]
-fn a_worker_that_never_takes_the_listener_ends_too() {
+fn a_worker_that_never_acknowledges_the_listener_exits_too() {
     let parent = own().args(["--exec", "sleep", "1000"]).start();
     parent.wait_for_lines("started", 2);
     let (family, port) = (parent.processes(), parent.port());

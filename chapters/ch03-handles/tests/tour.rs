@@ -16,7 +16,7 @@ const STOPS: [(&str, &str, &str); 8] = [
     ("bare UDP", "dgram.Native", "a UDP socket"),
 ];
 
-/// Two lines for each stop, and one at the end; all speak with one voice.
+/// Two lines for each handle, all with the pid of one child, and a last line.
 #[track_caller]
 fn assert_toured(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{}{}", output.stdout, output.stderr);
@@ -85,25 +85,25 @@ fn a_child_that_keeps_no_handle_is_found_out() {
     // came with them.
     let cases = [
         (
-            r#"hear; say '{"cmd":"NODE_HANDLE_ACK"}'; say '{"message":"TCP socket"}'"#,
+            r#"receive; send '{"cmd":"NODE_HANDLE_ACK"}'; send '{"message":"TCP socket"}'"#,
             "speaks through …', not ''",
         ),
         (
-            r#"for n in 1 2 3; do hear; say '{"cmd":"NODE_HANDLE_NACK"}'; done; hear"#,
+            r#"for n in 1 2 3; do receive; send '{"cmd":"NODE_HANDLE_NACK"}'; done; receive"#,
             "TCP socket: no report: the child cannot receive it",
         ),
         (
-            "hear; say garbage; hear",
+            "receive; send garbage; receive",
             "TCP socket: no report: a line on the channel is not JSON",
         ),
         (
-            "hear; printf half >&$fd",
+            "receive; printf half >&$fd",
             "TCP socket: no report: the channel ended in the middle of a line",
         ),
     ];
-    let words = "fd=$NODE_CHANNEL_FD; hear() { read -r line <&$fd; }; say() { echo \"$1\" >&$fd; };";
+    let functions = "fd=$NODE_CHANNEL_FD; receive() { read -r line <&$fd; }; send() { echo \"$1\" >&$fd; };";
     for (script, complains) in cases {
-        let script = format!("{words} {script}");
+        let script = format!("{functions} {script}");
         let output =
             program().args(["tour", "--exec", "bash", "-c", &script]).output();
         assert!(

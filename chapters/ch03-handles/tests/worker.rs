@@ -1,4 +1,4 @@
-//! The worker, and a parent that sends it what no parent should.
+//! The worker, and a parent that breaks the protocol.
 
 mod common;
 
@@ -83,8 +83,7 @@ fn half_a_line_and_the_end_is_an_error() {
 #[test]
 fn a_line_without_end_is_not_kept_for_ever() {
     let (worker, mut channel) = raw();
-    // Until the worker has had enough and closes. What it takes before that is
-    // bounded.
+    // The worker reads up to its limit, and then closes.
     let piece = vec![b'1'; 1 << 20];
     let taken = (0..64).take_while(|_| channel.write_all(&piece).is_ok()).count();
     assert!((16..=18).contains(&taken), "it has taken {taken} MiB");

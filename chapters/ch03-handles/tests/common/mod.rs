@@ -1,5 +1,5 @@
-//! What the tests of this chapter share: the programs, and a channel that is waited
-//! for.
+//! What the tests of this chapter share: the programs, and a channel whose reads
+//! wait, with a time limit.
 
 #![allow(dead_code)] // Each test program uses its part of this.
 
@@ -36,7 +36,7 @@ pub fn step_on(name: &str, address: &str) -> Program {
     Program::new(path).arg(address)
 }
 
-/// One end of a channel: what arrives is read one at a time.
+/// One end of a channel, which returns one `Received` at a time.
 pub struct End {
     pub channel: HandleChannel,
     arrived: VecDeque<Received<Handle>>,
@@ -50,7 +50,7 @@ impl End {
         End { channel, arrived: VecDeque::new() }
     }
 
-    /// The next that arrives. Fails if nothing does.
+    /// Waits for the next `Received`. Fails if nothing arrives.
     #[track_caller]
     pub fn next(&mut self) -> Received<Handle> {
         let until = Instant::now() + LONG;
@@ -146,7 +146,7 @@ pub fn read_all(mut stream: impl Read + AsFd) -> io::Result<String> {
     }
 }
 
-/// Sends a datagram to `address`, and returns the one that comes back.
+/// Sends a datagram to `address`, and returns the answer.
 pub fn ask(address: SocketAddr) -> io::Result<String> {
     let socket = udp();
     socket.send_to(b"hello", address)?;

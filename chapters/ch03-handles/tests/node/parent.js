@@ -13,7 +13,7 @@ process.on('unhandledRejection', fail);
 const child = fork('worker', [], { execPath: process.argv[2], execArgv: [] });
 child.on('error', fail);
 
-// What the child says, one after another.
+// The child's messages, in order.
 const inbox = [];
 let wake = () => {};
 child.on('message', (message) => { inbox.push(message); wake(); });
@@ -22,7 +22,7 @@ async function next() {
   return inbox.shift();
 }
 
-// All that comes through a socket, to its end.
+// Everything that arrives on a socket, up to its end.
 async function readAll(socket) {
   let text = '';
   for await (const piece of socket.setEncoding('utf8')) text += piece;
@@ -32,7 +32,7 @@ async function readAll(socket) {
 async function end(text) {
   child.disconnect();
   const [code, signal] = await once(child, 'exit');
-  assert.deepStrictEqual([code, signal], [0, null], 'how the child ended');
+  assert.deepStrictEqual([code, signal], [0, null], 'how the child exited');
   console.log(text);
   process.exit(0);
 }

@@ -1,13 +1,13 @@
-// Sends one handle of every type, and listens at its other end.
+// Sends one handle of every type, and reads at its other end.
 (async () => {
-  async function expect(type, is, handle, hear) {
+  async function expect(type, is, handle, read) {
     child.send(type + is, handle);
-    const heard = await hear();
+    const text = await read();
     assert.deepStrictEqual(await next(), { message: type + is, type, is });
-    assert.strictEqual(heard, `${child.pid} speaks through ${is}\n`);
+    assert.strictEqual(text, `${child.pid} speaks through ${is}\n`);
     console.log(type, is);
   }
-  // A connection: the client, and what the server has accepted.
+  // A connection: the client, and the accepted socket.
   async function connection(address) {
     const server = net.createServer({ pauseOnConnect: true }).listen(address);
     await once(server, 'listening');
@@ -47,7 +47,7 @@
     await once(server, 'listening');
     const where = server.address().port ?? address;
     child.send('wait', server);
-    // Both of us listen until this is closed; the name in the file system goes with it.
+    // Both processes listen until this one closes. Node then removes the socket's file.
     const is_ready = next();
     if (address === 0) {
       await is_ready;

@@ -5,7 +5,7 @@
   await once(listener, 'listening');
   const { port } = listener.address();
   child.send('server', listener);
-  // Node holds what comes after a handle until that is acknowledged: so this answer says "ready".
+  // Node sends nothing after a handle until it is acknowledged. So this answer says "ready".
   child.send('are you ready?');
   assert.strictEqual(await next(), 'are you ready?');
   listener.close();

@@ -14,7 +14,7 @@
   assert.ok(told.message === message, 'the message is damaged');
   assert.strictEqual(told.is, 'a TCP socket');
   assert.strictEqual(await readAll(client), `${child.pid} speaks through a TCP socket\n`);
-  // Both at once: what the child has not read yet fills one side while it fills the other.
+  // Both directions at once: the child sends while unread messages fill its side.
   for (let n = 0; n < 300; n++) child.send({ n, text: 'x'.repeat(10_000) });
   for (let n = 0; n < 300; n++) assert.strictEqual((await next()).n, n);
   server.close();

@@ -4,7 +4,7 @@ const dgram = require('dgram');
 const net = require('net');
 const lie = process.argv[2];
 
-// The kernel's word, as far as Node hands it on: which class libuv has made of it.
+// What the kernel says, as far as Node tells it: the class that Node has made of the handle.
 function look(handle) {
   if (handle instanceof dgram.Socket) return ['dgram.Socket', 'a UDP socket'];
   const bare = handle._handle ?? handle;

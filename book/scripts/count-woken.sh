@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Sends one request, and prints how many workers woke up for it:
-# bash book/scripts/who-wakes.sh PARENT [URL]
+# bash book/scripts/count-woken.sh PARENT [URL]
 set -euo pipefail
 parent=$1
 url=${2:-http://127.0.0.1:1337}
 
-# How often the threads of a process have begun to wait (proc(5)).
+# How often the threads of a process have blocked (proc(5)).
 waits() {
   cat "/proc/$1/task"/*/status | awk '/^voluntary/ { sum += $2 } END { print sum }'
 }

@@ -3,9 +3,7 @@
 unset RUST_BACKTRACE
 serve_step ch03-handles plain_tiny_http
 show_log >/dev/null
-limit=$(($(ps -o vsz= -p "$server") * 1024 + 16000000))
-echo "\$ prlimit --as=~$limit --pid $server"
-prlimit "--as=$limit" --pid "$server"
+type_in "prlimit --as=\$((1024 * \$(ps -o vsz= -p $server) + 16000000)) --pid $server"
 type_in 'bash book/scripts/silent-clients.sh 127.0.0.1:1337 200 >/dev/null 2>&1'
 until_log panicked
 show_log | grep -v '^$' | sed 's/^thread.*panicked at .*library/thread panicked at library/; /^note/d' | head -n 2

@@ -5,9 +5,7 @@ serve ch03-handles --workers 2
 until_log 'the parent has closed its own'
 show_log >/dev/null
 pid=$(workers "$server" | head -n 1)
-limit=$(($(ps -o vsz= -p "$pid") * 1024 + 16000000))
-echo "\$ prlimit --as=~$limit --pid $pid"
-prlimit "--as=$limit" --pid "$pid"
+type_in "prlimit --as=\$((1024 * \$(ps -o vsz= -p $pid) + 16000000)) --pid $pid"
 type_in 'bash book/scripts/silent-clients.sh 127.0.0.1:1337 200 >/dev/null 2>&1'
 until_log 'cannot accept'
 until_log 'is not replaced'
