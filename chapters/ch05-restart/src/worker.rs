@@ -57,7 +57,7 @@ pub struct Worker<H> {
     listener: Option<TcpListener>,
     /// accept(2) failed: the listener is left alone until then.
     accept_at: Option<Instant>,
-    accept_errors: LogLimit,
+    errors: LogLimit,
     connections: Vec<Connection>,
     drain: Option<Drain>,
 }
@@ -96,7 +96,7 @@ impl<H: Handler> Worker<H> {
             channel: Some(channel),
             listener: None,
             accept_at: None,
-            accept_errors: LogLimit::new(),
+            errors: LogLimit::new(),
             connections: Vec::new(),
             drain: None,
         }
@@ -184,7 +184,9 @@ impl<H: Handler> Worker<H> {
                 Received::Handle(_, Handle::TcpListener(listener)) => {
                     self.start_accepting(listener);
                 }
-                Received::Ignored(why) => complain(why),
+                Received::Ignored(why) => {
+                    self.errors.complain(Instant::now(), why);
+                }
                 Received::Closed(error) => {
                     if let Some(error) = error {
                         complain(error);
@@ -248,7 +250,7 @@ impl<H: Handler> Worker<H> {
     fn pause_accepting(&mut self, error: &io::Error) {
         let now = Instant::now();
         let why = format!("cannot accept a connection: {}", reason(error));
-        self.accept_errors.complain(now, why);
+        self.errors.complain(now, why);
         self.accept_at = Some(now + ACCEPT_PAUSE);
     }
     // ANCHOR_END: accept

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::thread::sleep;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use ch03_handles::HandleChannel;
 use common::worker::{Alone, alone};
 use common::{
-    GET, HALF, SOON, accepted, only_worker, response, server, signal, status,
+    GET, HALF, SOON, accepted, only_worker, program, response, server, signal,
+    status,
 };
 use serde_json::json;
 use testkit::http::{self, Client};
@@ -174,6 +176,20 @@ fn what_arrives_while_a_draining_worker_is_stopped_is_answered() {
     for client in &mut clients {
         response(client);
     }
+}
+
+/// More answers than the socket holds, and then the parent is gone: no answer can be written.
+#[test]
+fn a_parent_that_asks_reads_nothing_and_dies_ends_its_worker() {
+    let (program, mut stream) = program().arg("worker").channel();
+    let worker = program.start();
+    stream.set_write_timeout(Some(Duration::from_millis(300))).expect("to set");
+    let line = b"{\"cmd\":\"NODE_HANDLE\"}\n";
+    let _ = stream.write_all(&line.repeat(20_000));
+    drop(stream);
+    assert_eq!(worker.wait(Duration::from_millis(2_500)).code(), Some(0));
+    let lines = worker.stderr().lines().count();
+    assert!(lines < 50, "{lines} lines of complaints");
 }
 
 #[test]
