@@ -1,10 +1,11 @@
-//! Given: the loop that waits for signals and lines, and commands that put your part to the test.
+//! Given: the loop that waits for signals and lines, and commands that test your part.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, exit};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, raise};
@@ -13,24 +14,26 @@ use nix::unistd::{ForkResult, fork, read};
 
 use crate::solution::Signals;
 
-/// What the loop has to do with.
 struct Loop {
     signals: Signals,
-    /// How often poll(2) has returned, and how often it was for a signal, and there was none.
+    /// How often poll(2) has returned; and how often it has for a signal, and `take` returned
+    /// none.
     rounds: u64,
     for_nothing: u64,
-    /// What has come of standard input and is no whole line yet.
+    /// The beginning of a line of standard input.
     input: Vec<u8>,
     started: Vec<Child>,
 }
 
-/// Hears signals, and lines on standard input, until that ends or says `quit`.
+/// Receives signals, and lines on standard input, until that ends or says `quit`.
 pub fn run() {
     let signals =
         Signals::listen(&[Signal::SIGUSR1, Signal::SIGTERM, Signal::SIGALRM])
             .unwrap_or_else(|error| {
                 fail(&format!("cannot listen for signals: {error}"))
             });
+    // A small pipe is full sooner: 4,096 bytes. A pair of sockets is small anyway.
+    let _ = fcntl(&signals, FcntlArg::F_SETPIPE_SZ(4096));
     let (input, started) = (Vec::new(), Vec::new());
     let mut here = Loop { signals, rounds: 0, for_nothing: 0, input, started };
     println!("listening");
@@ -42,7 +45,7 @@ pub fn run() {
 }
 
 impl Loop {
-    /// Waits until there is something to hear, and hears it. Whether to go on.
+    /// Waits until there is a signal or a line, and receives it. Returns whether to continue.
     fn round(&mut self) -> bool {
         let stdin = io::stdin();
         let mut sources = [
@@ -51,26 +54,26 @@ impl Loop {
         ];
         match poll(&mut sources, PollTimeout::NONE) {
             Ok(_) => self.rounds += 1,
-            // A signal. If it was heard, there is something to read now.
+            // A signal. Now there should be something to read.
             Err(Errno::EINTR) => return true,
             Err(error) => fail(&format!("cannot poll: {error}")),
         }
         let [signalled, said] = sources.map(|source| source.any() == Some(true));
         if signalled {
-            self.hear();
+            self.take_signals();
         }
         !said || self.read_lines()
     }
 
-    fn hear(&mut self) {
-        let heard = self.signals.take();
-        self.for_nothing += u64::from(heard.is_empty());
-        for signal in heard {
-            println!("heard {signal}");
+    fn take_signals(&mut self) {
+        let received = self.signals.take();
+        self.for_nothing += u64::from(received.is_empty());
+        for (signal, count) in received {
+            println!("received {signal}: {count}");
         }
     }
 
-    /// Not with std's reader: it would keep lines that poll(2) does not see.
+    /// Not with std's reader: it would keep lines, and poll(2) does not see those.
     fn read_lines(&mut self) -> bool {
         let mut bytes = [0; 4096];
         let count = match read(io::stdin(), &mut bytes) {
@@ -109,7 +112,7 @@ impl Loop {
         true
     }
 
-    /// Starts another program, which is to know nothing of your pipe.
+    /// Starts another program, which should have none of your descriptors.
     fn start(&mut self) {
         let child = Command::new("sleep").arg("60").spawn();
         let child = child
@@ -118,42 +121,49 @@ impl Loop {
         self.started.push(child);
     }
 
-    /// Has a signal come while `take` looks for another. The moment is found by trying: a bit later if
-    /// the signal came too early, a bit earlier if it came too late.
+    /// Lets a signal arrive while `take` looks for another. The right moment is found by
+    /// trying: a bit later if the signal arrived too early, a bit earlier if too late.
     fn race(&mut self) {
-        let mut pause: u32 = 0;
-        for round in 0..5_000 {
+        const ROUNDS: u32 = 5_000;
+        let (mut pause, mut raised): (u32, u32) = (0, 0);
+        for round in 0..ROUNDS {
             raise(Signal::SIGUSR1).expect("it is a signal, so it can be raised");
             alarm_in_20_microseconds();
             (0..pause).for_each(|_| std::hint::spin_loop());
-            let mut heard = self.signals.take();
-            let early = heard.contains(&Signal::SIGALRM);
+            let mut received = self.signals.take();
+            let early = count(&received, Signal::SIGALRM) > 0;
             pause = if early { pause.saturating_sub(7) } else { pause + 7 };
-            while !heard.contains(&Signal::SIGALRM) {
+            while count(&received, Signal::SIGALRM) == 0 {
                 if !readable_within(&self.signals, 2000) {
                     return println!(
-                        "race: in round {round}, SIGALRM came and nothing can be read"
+                        "race: in round {round}, SIGALRM arrived 2 s ago and nothing can be \
+                         read"
                     );
                 }
-                heard.extend(self.signals.take());
+                received.extend(self.signals.take());
             }
+            raised += count(&received, Signal::SIGUSR1);
         }
-        println!("race: all were heard");
+        println!("race: {raised} of {ROUNDS} were counted");
     }
 }
 
-/// Has the kernel send SIGALRM to this process (setitimer(2)).
+fn count(received: &[(Signal, u32)], signal: Signal) -> u32 {
+    received.iter().filter(|it| it.0 == signal).map(|it| it.1).sum()
+}
+
+/// Asks the kernel to send SIGALRM to this process (setitimer(2)).
 fn alarm_in_20_microseconds() {
     let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
     let timer = libc::itimerval {
         it_interval: never,
         it_value: libc::timeval { tv_usec: 20, ..never },
     };
-    // SAFETY: it reads `timer`, and writes nothing where the last argument is null.
+    // SAFETY: it reads `timer`, and writes nothing because the last argument is null.
     unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
 }
 
-/// Whether it can be read within so many milliseconds.
+/// Whether there is something to read within so many milliseconds.
 fn readable_within(signals: &Signals, milliseconds: u16) -> bool {
     loop {
         let mut sources = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
@@ -164,10 +174,10 @@ fn readable_within(signals: &Signals, milliseconds: u16) -> bool {
     }
 }
 
-/// `SIGUSR1`, or `1000*SIGUSR1`: sends signals to this process, one after another, and meanwhile the
-/// loop hears none. Each has come when raise(3) returns.
+/// `SIGUSR1`, or `1000*SIGUSR1`: sends signals to this process, one after another, while the
+/// loop waits. The handler of each has run when raise(3) returns.
 fn raise_all<'a>(words: impl Iterator<Item = &'a str>) {
-    // No call that is made here fails with it.
+    // No call that is made here fails with this error.
     const UNTOUCHED: i32 = libc::EXDEV;
     let (mut raised, mut changed) = (0, 0);
     for word in words {
@@ -187,7 +197,8 @@ fn raise_all<'a>(words: impl Iterator<Item = &'a str>) {
     println!("raised: {raised}, errno was changed: {changed}");
 }
 
-/// Makes a child by fork(2) alone. It has the handlers of this process, and is sent a signal.
+/// Makes a child with fork(2) and no exec. It has the handlers of this process, and raises a
+/// signal.
 fn fork_and_raise() {
     // SAFETY: the child makes two system calls and no other.
     match unsafe { fork() }
@@ -195,7 +206,7 @@ fn fork_and_raise() {
     {
         ForkResult::Parent { child } => {
             let _ = waitpid(child, None);
-            println!("a child was sent SIGUSR1, and has ended");
+            println!("a child has raised SIGUSR1 and exited");
         }
         ForkResult::Child => {
             let _ = raise(Signal::SIGUSR1);
