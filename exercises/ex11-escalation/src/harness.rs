@@ -1,4 +1,4 @@
-//! Given: starts commands, has you stop them, and prints how each has ended.
+//! Given: starts commands, calls your function, and prints what it returns.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -13,10 +13,10 @@ use nix::sys::signal::Signal;
 use crate::solution::stop;
 
 const USAGE: &str = "\
-Usage: ex11-escalation GRACE COMMAND...   run each with `sh -c`, at the same time; a line on standard
-                                          input stops them, with so many milliseconds of grace";
+Usage: ex11-escalation GRACE COMMAND...   runs each with `sh -c`, at the same time; a line on
+                                          standard input stops them. GRACE: milliseconds";
 
-/// What kill(2) was asked, in order, and what it said.
+/// The calls of kill(2), in order, and their results.
 static KILLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Does what the command line says.
@@ -30,16 +30,16 @@ pub fn run() {
     wait_for_a_line();
     println!("stopping");
     let began = Instant::now();
-    let ended = stop(children, Duration::from_millis(grace));
+    let statuses = stop(children, Duration::from_millis(grace));
     let took = began.elapsed().as_millis();
     for line in KILLS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         println!("{line}");
     }
-    for (number, status) in (1..).zip(ended) {
+    for (number, status) in (1..).zip(statuses) {
         match (status.code(), status.signal()) {
             (Some(code), _) => println!("child {number}: code {code}"),
             (None, Some(signal)) => println!("child {number}: signal {signal}"),
-            (None, None) => println!("child {number}: has not ended"),
+            (None, None) => println!("child {number}: has not exited"),
         }
     }
     println!("stopped in {took} ms");
@@ -47,7 +47,7 @@ pub fn run() {
     wait_for_a_line();
 }
 
-// The number is yours to wait for.
+// You wait for it.
 #[allow(clippy::zombie_processes)]
 fn start(command: &str) -> Child {
     let child = Command::new("sh").args(["-c", command]).spawn();
@@ -58,9 +58,9 @@ fn wait_for_a_line() {
     let _ = io::stdin().read_line(&mut String::new());
 }
 
-/// kill(2), and it writes down what it was asked. The linker takes this one before libc's: also for
-/// nix and for std, which call it by this name.
-// SAFETY: it has the name, the arguments and the result of kill(2), and does what that does.
+/// kill(2), which records its calls. The linker takes this function in place of libc's, even
+/// for nix and std, which call it by this name.
+// SAFETY: it has the name, the arguments and the result of kill(2), and does the same.
 #[unsafe(no_mangle)]
 extern "C" fn kill(pid: pid_t, signal: c_int) -> c_int {
     // SAFETY: numbers go in, a number comes out.

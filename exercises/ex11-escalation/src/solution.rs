@@ -3,15 +3,17 @@
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
-/// Ends all `children`, and tells how each has ended, in their order. Blocks until they have.
+/// Stops all `children`. Blocks until they have exited, and returns the exit status of each,
+/// in their order.
 ///
-/// All are asked with SIGTERM; one that was stopped is let go on, so that it hears. Whoever has not
-/// ended when `grace` is over is ended with SIGKILL. Together they have one grace, not one each, and it
-/// is cut short when the last has ended. Until then this sleeps: it does not look again and again.
+/// Each is sent SIGTERM. One that was stopped is continued (SIGCONT), because a stopped
+/// process does nothing. Those that have not exited after `grace` are sent SIGKILL. The grace
+/// is one for all children together. If the last one exits sooner, this returns at once.
+/// Meanwhile it sleeps: it does not ask again and again.
 ///
-/// A child that has ended before keeps the code that it ended with. No signal is sent to one that has
-/// been waited for: its number may be a stranger's by then. Nothing is open afterwards that was not
-/// open before.
+/// A child that had exited before keeps its exit status. No signal is sent to a child that was
+/// reaped: its process id may belong to another process then. When this returns, nothing is
+/// open that was not open before, and no thread is left.
 pub fn stop(children: Vec<Child>, grace: Duration) -> Vec<ExitStatus> {
-    todo!("ask {} children, give them {grace:?}, and insist", children.len())
+    todo!("SIGTERM to {} children, then {grace:?}, then SIGKILL", children.len())
 }

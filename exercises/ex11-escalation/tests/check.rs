@@ -11,17 +11,17 @@ use testkit::{
     zombies_of,
 };
 
-/// Ends at SIGTERM, as every program does that has settled nothing else.
+/// SIGTERM ends it, as it ends every program without a handler.
 const OBEYS: &str = "echo ready; exec sleep 60";
 
-/// Is deaf to SIGTERM.
+/// Ignores SIGTERM.
 const IGNORES: &str = "trap '' TERM; echo ready; exec sleep 60";
 
-/// Handles SIGTERM, and ends with code 3.
-const SAYS_3: &str =
+/// Handles SIGTERM, and exits with code 3.
+const EXITS_3: &str =
     "trap 'exit 3' TERM; echo ready; while true; do sleep 0.05; done";
 
-/// Has something to finish: ends with code 3, half a second after SIGTERM.
+/// Has something to finish: exits with code 3, half a second after SIGTERM.
 const FINISHES: &str =
     "trap 'sleep 0.5; exit 3' TERM; echo ready; while true; do sleep 0.1; done";
 
@@ -46,18 +46,18 @@ impl Stop {
         Stop { program, stdin }
     }
 
-    /// Has it stop its children. How each has ended, if that was told within so many seconds.
+    /// Has it stop its children, which must take no longer than so many seconds. Returns how
+    /// each of them has exited.
     #[track_caller]
     fn stop(&self, seconds: u64, hint: &str) -> Vec<String> {
         (&self.stdin).write_all(b"stop\n").expect("it reads its standard input");
         let done = || self.program.stdout().contains(" ms\n");
-        let ended = || !self.program.process().alive();
-        try_eventually(Duration::from_secs(seconds), || {
-            (done() || ended()).then_some(())
-        });
+        // Its children may hold its output open when it has exited.
+        let over = || done() || !self.program.process().alive();
+        try_eventually(Duration::from_secs(seconds), || over().then_some(()));
         assert!(
             done(),
-            "your `stop` should have returned within {seconds} s. {hint}\n{}",
+            "your `stop` should return within {seconds} s. {hint}\n{}",
             self.program.describe()
         );
         let said = self.program.stdout();
@@ -67,13 +67,13 @@ impl Stop {
         told.map(|(_, how)| how.to_owned()).collect()
     }
 
-    /// As [`stop`](Stop::stop), and they have ended like this.
+    /// Like [`stop`](Stop::stop), and they must have exited like this.
     #[track_caller]
     fn stops(&self, expected: &[&str], seconds: u64, hint: &str) {
         let told = self.stop(seconds, hint);
         assert!(
             told == expected,
-            "they should have ended with {expected:?}, and you say {told:?}. {hint}\n{}",
+            "the children should have exited with {expected:?}, and you say {told:?}. {hint}\n{}",
             self.program.describe()
         );
     }
@@ -90,31 +90,33 @@ impl Stop {
 }
 
 #[test]
-fn a_child_that_obeys_is_not_waited_for_any_longer() {
+fn a_child_that_exits_ends_the_waiting() {
     let here = Stop::of(8000, &[OBEYS]);
-    let hint = "The child ended at once, by SIGTERM, and there were 8 s of grace. What wakes you when \
-                a child ends?";
+    let hint = "The child exited at once, by SIGTERM, and the grace was 8 s. What wakes you \
+                when a child exits?";
     here.stops(&["signal 15"], 4, hint);
 }
 
 #[test]
 fn a_child_that_has_something_to_finish_gets_the_time() {
     let here = Stop::of(15_000, &[FINISHES]);
-    let hint = "This child ends with code 3, half a second after SIGTERM, and there were 15 s of \
-                grace. Is SIGTERM the first signal that you send, and do you wait before the next?";
+    let hint = "This child exits with code 3, half a second after SIGTERM, and the grace was \
+                15 s. Is SIGTERM the first signal that you send, and do you wait before the \
+                next?";
     here.stops(&["code 3"], 10, hint);
 }
 
 #[test]
 fn a_child_that_ignores_sigterm_is_killed_after_the_grace() {
     let here = Stop::of(700, &[IGNORES]);
-    let hint = "This child ignores SIGTERM, and the grace was 0.7 s. Which signal can no process \
-                ignore? And who has to wait for the child then?";
+    let hint = "This child ignores SIGTERM, and the grace was 0.7 s. Which signal can no \
+                process ignore? And which call reaps the child then?";
     here.stops(&["signal 9"], 6, hint);
     let took = here.took();
     assert!(
         took >= Duration::from_millis(700),
-        "the grace was 0.7 s, and the child was killed after {took:?}. It might have ended by itself."
+        "the grace was 0.7 s, and the child was killed after {took:?}. It might have exited by \
+         itself."
     );
 }
 
@@ -122,19 +124,20 @@ fn a_child_that_ignores_sigterm_is_killed_after_the_grace() {
 fn many_children_have_one_grace_together() {
     let mut commands = [IGNORES; 8];
     commands[3] = OBEYS;
-    commands[6] = SAYS_3;
+    commands[6] = EXITS_3;
     let mut expected = ["signal 9"; 8];
     expected[3] = "signal 15";
     expected[6] = "code 3";
     let here = Stop::of(1200, &commands);
-    let hint = "Six of eight children ignore SIGTERM, and the grace was 1.2 s: for all together, not \
-                for each, and how they have ended is told in their order. Do you ask the next only \
-                when the one before has ended? Do you start the clock anew for each?";
+    let hint = "Six of eight children ignore SIGTERM, and the grace was 1.2 s: for all \
+                together, not for each. The results are in the order of the children. Do you \
+                send SIGTERM to the next child only when the one before has exited? Do you \
+                start the clock again for each?";
     here.stops(&expected, 5, hint);
 }
 
 #[test]
-fn a_child_that_was_stopped_is_let_go_on_and_obeys() {
+fn a_child_that_was_stopped_is_continued() {
     let here = Stop::of(1000, &[OBEYS, IGNORES]);
     let children = here.program.children();
     for child in &children {
@@ -144,8 +147,8 @@ fn a_child_that_was_stopped_is_let_go_on_and_obeys() {
         });
         stopped.expect("a process that was sent SIGSTOP is stopped");
     }
-    let hint = "Both children were stopped, by SIGSTOP. A process that is stopped does nothing, so it \
-                does not end at SIGTERM either, until it goes on. Which signal lets it go on?";
+    let hint = "Both children were stopped, by SIGSTOP. A stopped process does nothing, so \
+                SIGTERM does not end it until it continues. Which signal continues it?";
     here.stops(&["signal 15", "signal 9"], 8, hint);
 }
 
@@ -157,12 +160,12 @@ fn is_stopped(process: &Process) -> bool {
 }
 
 #[test]
-fn a_child_that_has_been_waited_for_is_sent_nothing() {
+fn a_child_that_was_reaped_is_sent_no_signal() {
     let here = Stop::of(1000, &["exit 7", OBEYS, IGNORES]);
     let gone = || (zombies_of(here.program.pid()).len() == 1).then_some(());
     try_eventually(Duration::from_secs(5), gone)
-        .expect("the first child ends at once");
-    let hint = "The first child had ended before, with code 7, and nobody had waited for it.";
+        .expect("the first child exits at once");
+    let hint = "The first child had exited before, with code 7, and was a zombie.";
     here.stops(&["code 7", "signal 15", "signal 9"], 6, hint);
     let said = here.program.stdout();
     let failed = said
@@ -170,9 +173,9 @@ fn a_child_that_has_been_waited_for_is_sent_nothing() {
         .find(|line| line.starts_with("kill(") && !line.ends_with(": ok"));
     assert!(
         failed.is_none(),
-        "{}\nThere was no such process: it had been waited for, try_wait does that too, and then the \
-         number may be given to a stranger. Is every signal sent before the first wait for that \
-         child?\n{said}",
+        "{}\nThere was no such process: the child had been reaped (try_wait does that too), and \
+         then its process id may be given to another process. Is every signal sent before the \
+         first wait for that child?\n{said}",
         failed.unwrap_or_default()
     );
 }
@@ -187,18 +190,18 @@ fn the_grace_is_slept_through() {
         (cpu_time(pid).saturating_sub(cpu), times_woken(pid) - woken);
     assert!(
         cpu < Duration::from_millis(250),
-        "in 1.5 s of grace your program has used {cpu:?} of the processor. Is there a loop that asks \
-         whether the child has ended, and asks again?"
+        "in 1.5 s of grace your program has used {cpu:?} of processor time. Is there a loop that \
+         asks whether the child has exited, and asks again?"
     );
     assert!(
         woken < 12,
-        "in 1.5 s of grace, in which nothing happened, your program woke up {woken} times. The less it \
-         asks, the later it hears of an end. What can be waited for, with a limit in time, so that \
-         an end wakes it at once?"
+        "in 1.5 s of grace, in which nothing happened, your program woke up {woken} times. If it \
+         asks less often, it learns of an exit later. What can be waited for, with a limit in \
+         time, so that an exit wakes it at once?"
     );
 }
 
-/// How often the threads of a process have gone to sleep: each time, they were woken.
+/// How often the threads of a process have gone to sleep: so often they were woken.
 fn times_woken(pid: i32) -> u64 {
     let tasks =
         fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
@@ -220,7 +223,10 @@ fn nothing_is_left() {
     let here = Stop::of(500, &["exit 7", OBEYS, IGNORES]);
     let pid = here.program.pid();
     let before = (fds(pid), threads(pid));
-    here.stop(6, "One had ended before, one obeys, one ignores SIGTERM.");
+    here.stop(
+        6,
+        "One child had exited before, one exits at SIGTERM, one ignores it.",
+    );
     let left = here.program.descendants();
     assert!(
         left.is_empty(),
@@ -229,17 +235,18 @@ fn nothing_is_left() {
     let zombies = zombies_of(pid);
     assert!(
         zombies.is_empty(),
-        "`stop` has returned, and {} of 3 children are zombies. Each has to be waited for once, also \
+        "`stop` has returned, and {} of 3 children are zombies. Each must be waited for once, even \
          after SIGKILL.",
         zombies.len()
     );
-    // A thread that has ended takes a moment to go.
+    // A thread that has returned takes a moment to disappear.
     let clean = || ((fds(pid), threads(pid)) == before).then_some(());
     let cleaned = try_eventually(Duration::from_secs(2), clean);
     let after = (fds(pid), threads(pid));
     assert!(
         cleaned.is_some(),
         "before `stop` your program had these descriptors, and so many threads:\n{before:?}\nand \
-         afterwards\n{after:?}\nA server stops children for months. Who closes what you have opened?"
+         2 s afterwards\n{after:?}\nA server stops children for months. What closes the \
+         descriptors that you have opened?"
     );
 }

@@ -11,24 +11,27 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 // ANCHOR: stop
-/// Ends all `children`, and tells how each has ended, in their order. Blocks until they have.
+/// Stops all `children`. Blocks until they have exited, and returns the exit status of each,
+/// in their order.
 ///
-/// All are asked with SIGTERM; one that was stopped is let go on, so that it hears. Whoever has not
-/// ended when `grace` is over is ended with SIGKILL. Together they have one grace, not one each, and it
-/// is cut short when the last has ended. Until then this sleeps: it does not look again and again.
+/// Each is sent SIGTERM. One that was stopped is continued (SIGCONT), because a stopped
+/// process does nothing. Those that have not exited after `grace` are sent SIGKILL. The grace
+/// is one for all children together. If the last one exits sooner, this returns at once.
+/// Meanwhile it sleeps: it does not ask again and again.
 ///
-/// A child that has ended before keeps the code that it ended with. No signal is sent to one that has
-/// been waited for: its number may be a stranger's by then. Nothing is open afterwards that was not
-/// open before.
+/// A child that had exited before keeps its exit status. No signal is sent to a child that was
+/// reaped: its process id may belong to another process then. When this returns, nothing is
+/// open that was not open before, and no thread is left.
 pub fn stop(mut children: Vec<Child>, grace: Duration) -> Vec<ExitStatus> {
     let deadline = Instant::now() + grace;
     for child in &children {
         send(child, Signal::SIGTERM);
-        // In this order: when it goes on, SIGTERM is there already.
+        // In this order: when the child continues, SIGTERM is there already.
         send(child, Signal::SIGCONT);
     }
-    sleep_until_all_have_ended(&children, deadline);
-    // None has been waited for, so each number is still its own. A zombie takes no harm.
+    sleep_until_all_have_exited(&children, deadline);
+    // None was reaped, so each process id is still the child's. A signal to a zombie does
+    // nothing.
     for child in &children {
         send(child, Signal::SIGKILL);
     }
@@ -37,14 +40,14 @@ pub fn stop(mut children: Vec<Child>, grace: Duration) -> Vec<ExitStatus> {
 
 fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal)
-        .expect("our own child, and not waited for");
+        .expect("our own child, and not reaped");
 }
 // ANCHOR_END: stop
 
 // ANCHOR: sleep
-/// Returns when all have ended, or at the deadline. Waits for them, but not in the sense of wait(2): a
-/// child that has ended stays a zombie.
-fn sleep_until_all_have_ended(children: &[Child], deadline: Instant) {
+/// Returns when all have exited, or at the deadline. Reaps none: a child that has exited
+/// stays a zombie.
+fn sleep_until_all_have_exited(children: &[Child], deadline: Instant) {
     let mut running: Vec<OwnedFd> = children.iter().map(pidfd).collect();
     while !running.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -65,12 +68,13 @@ fn sleep_until_all_have_ended(children: &[Child], deadline: Instant) {
     }
 }
 
-/// A descriptor of a process, which can be read once it has ended: pidfd_open(2), Linux 5.3.
+/// A descriptor of a process, which is readable once the process has exited: pidfd_open(2),
+/// Linux 5.3.
 fn pidfd(child: &Child) -> OwnedFd {
-    // SAFETY: numbers go in, a number comes out.
+    // SAFETY: pidfd_open(2) takes numbers and returns a number.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
-    let fd = Errno::result(fd).expect("our own child, and a descriptor is free");
-    // SAFETY: it is new, and nobody else's.
+    let fd = Errno::result(fd).expect("our own child, and a free descriptor");
+    // SAFETY: the descriptor is new, so nothing else owns it.
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 // ANCHOR_END: sleep
