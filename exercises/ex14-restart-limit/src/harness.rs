@@ -8,48 +8,49 @@ use std::time::Duration;
 
 use crate::solution::RestartLimit;
 
-/// What has happened.
+/// What happens to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// This worker says that it will end, and wants to be replaced: `{"act":"suicide"}`.
-    Suicide(u32),
-    /// This worker has ended.
-    Ended(u32, Ending),
+    /// This worker announces that it will exit, and asks to be replaced. In chapter 5 that is
+    /// the message `{"act":"suicide"}`.
+    Retiring(u32),
+    /// This worker has exited.
+    Exited(u32, ExitStatus),
 }
 
-/// How a worker has ended.
+/// How a worker has exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ExitStatus {
     /// By itself, with this code.
-    Exited(i32),
-    /// By this signal.
-    Signaled(i32),
+    Code(i32),
+    /// This signal has killed it.
+    Signal(i32),
 }
 
-/// What is to be done about it.
+/// What to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Start another worker. Workers have numbers; none is used twice.
     Start,
     /// Nothing.
     Nothing,
-    /// Start nobody from now on, and end: it does not help.
+    /// Start no more workers, and exit: restarting does not help.
     GiveUp,
 }
 
 const USAGE: &str = "\
 usage, on standard input:
-  limit MOST MS      a new policy: at most MOST restarts in MS milliseconds. 9 workers live, 1 to 9
-  MS WORKER suicide  at MS milliseconds, this worker says that it will end
-  MS WORKER exit N   at MS milliseconds, it has ended, with code N
-  MS WORKER kill N   ... by signal N
+  limit MOST MS      a new policy: at most MOST restarts in MS milliseconds. Workers 1 to 9 run
+  MS WORKER retire   at MS milliseconds, this worker announces that it will exit
+  MS WORKER exit N   at MS milliseconds, it has exited, with code N
+  MS WORKER kill N   at MS milliseconds, signal N has killed it
   quiet              from now on, print only what 'count' asks for
-  count              print how many workers were started since 'limit', and this program's memory";
+  count              print how many workers were started since 'limit', and the memory used";
 
-/// Workers 1 to 9 live when a policy begins.
+/// Workers 1 to 9 run when a policy begins.
 const FIRST_NEW: u32 = 10;
 
-/// Reads to the end of standard input. The time is what the script says: nobody waits for it.
+/// Reads to the end of standard input. The time is in the script, so nothing waits for it.
 pub fn run() {
     let (mut policy, mut next, mut started, mut quiet) =
         (None, FIRST_NEW, 0, false);
@@ -87,9 +88,11 @@ pub fn run() {
 
 fn event(worker: u32, what: &[&str]) -> Event {
     match what {
-        ["suicide"] => Event::Suicide(worker),
-        ["exit", code] => Event::Ended(worker, Ending::Exited(number(code))),
-        ["kill", signal] => Event::Ended(worker, Ending::Signaled(number(signal))),
+        ["retire"] => Event::Retiring(worker),
+        ["exit", code] => Event::Exited(worker, ExitStatus::Code(number(code))),
+        ["kill", signal] => {
+            Event::Exited(worker, ExitStatus::Signal(number(signal)))
+        }
         _ => refuse(&what.join(" ")),
     }
 }
@@ -102,7 +105,7 @@ fn milliseconds(word: &str) -> Duration {
     Duration::from_millis(number(word))
 }
 
-/// What this process has in memory (proc_pid_status(5)).
+/// How much memory this process uses, in KiB (proc_pid_status(5)).
 fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -16,15 +16,16 @@ fn run(script: &str, limit: Duration) -> Output {
     let over = || program.try_wait().filter(|_| program.output_ended());
     let Some(status) = try_eventually(limit, over) else {
         panic!(
-            "after {limit:?} the program is not through with a script of {} lines. What does a step do \
-             that takes longer and longer? (Or does it wait? The time is in the script.)",
+            "your program should decide a script of {} lines within {limit:?}, and has not. What \
+             does a step do that takes longer and longer? (Or does it wait? The time is in the \
+             script.)",
             script.lines().count()
         );
     };
     Output { status, stdout: program.stdout(), stderr: program.stderr() }
 }
 
-/// Has your policy decide about some events, each of which stands before what should be decided.
+/// Lets your policy decide about some events: each is a pair with what it should decide.
 #[track_caller]
 fn decides(limit: &str, events: &[(&str, &str)], hint: &str) {
     let mut script = limit.to_owned();
@@ -35,7 +36,7 @@ fn decides(limit: &str, events: &[(&str, &str)], hint: &str) {
     let mut decided = output.stdout.lines().skip(1);
     let mut story = format!("{limit}\n");
     for (event, right) in events {
-        // Without the time in front, and without the number of a new worker behind.
+        // Without the time before it and the number of a new worker after it.
         let line = decided.next().unwrap_or_default();
         let line = line.split_once(' ').map_or("(no decision)", |(_, line)| line);
         let says = line.trim_end_matches(|c: char| c == ' ' || c.is_ascii_digit());
@@ -77,7 +78,7 @@ fn crashes_are_restarted_up_to_the_limit() {
 }
 
 #[test]
-fn each_end_without_suicide_is_a_crash_whatever_its_code() {
+fn each_exit_that_was_not_announced_is_a_crash() {
     decides(
         "limit 2 1000",
         &[
@@ -85,8 +86,8 @@ fn each_end_without_suicide_is_a_crash_whatever_its_code() {
             ("200 2 kill 15", "start"),
             ("300 3 exit 0", "give up"),
         ],
-        "nobody has said `suicide`, so all of these are crashes. A worker that ends by itself, with \
-         code 0, is missing just like one that was killed: does it count?",
+        "no worker has announced its exit, so all of these are crashes. A worker that exits with \
+         code 0 is missing just like one that was killed: does it count?",
     );
 }
 
@@ -99,8 +100,8 @@ fn the_window_slides() {
             ("950 2 exit 1", "start"),
             ("1050 3 exit 1", "give up"),
         ],
-        "two restarts were made in the 1000 ms before. Does your window begin anew at 1000? It reaches \
-         back from *now*, whenever that is.",
+        "two restarts were made in the 1000 ms before. Does your window begin anew at 1000? It \
+         reaches back from *now*, whenever that is.",
     );
     decides(
         "limit 2 1000",
@@ -110,8 +111,8 @@ fn the_window_slides() {
             ("1050 3 exit 1", "start"),
             ("1100 4 exit 1", "give up"),
         ],
-        "of the restarts at 0, 900 and 1050 ms, two were made in the 1000 ms before. When the first \
-         leaves the window, what becomes of the others?",
+        "of the restarts at 0, 900 and 1050 ms, two were made in the 1000 ms before. When the \
+         first leaves the window, what becomes of the others?",
     );
     decides(
         "limit 1 1000",
@@ -120,50 +121,52 @@ fn the_window_slides() {
             ("1500 2 exit 1", "start"),
             ("2499 3 exit 1", "give up"),
         ],
-        "a restart that is exactly 1000 ms ago has left the window, and one that is 999 ms ago has not.",
+        "a restart that was made exactly 1000 ms ago is outside the window, and one that was made \
+         999 ms ago is inside.",
     );
 }
 
 #[test]
-fn suicides_are_replaced_once_and_do_not_count() {
+fn a_worker_that_retires_is_replaced_once_and_does_not_count() {
     decides(
         "limit 1 1000",
         &[
-            ("100 1 suicide", "start"),
-            ("110 2 suicide", "start"),
-            ("120 3 suicide", "start"),
+            ("100 1 retire", "start"),
+            ("110 2 retire", "start"),
+            ("120 3 retire", "start"),
             ("130 4 exit 1", "start"),
-            ("140 5 suicide", "start"),
+            ("140 5 retire", "start"),
             ("150 6 exit 1", "give up"),
         ],
-        "a suicide is planned: it is replaced however many there are, and only crashes count.",
+        "an exit that is announced is planned: the worker is replaced, and only crashes count.",
     );
     decides(
         "limit 1 1000",
         &[
-            ("100 1 suicide", "start"),
-            ("110 1 suicide", "nothing"),
+            ("100 1 retire", "start"),
+            ("110 1 retire", "nothing"),
             ("120 1 exit 1", "nothing"),
             ("130 2 kill 9", "start"),
         ],
-        "worker 1 has said `suicide`, and was replaced then. To say it again, and its end, change \
-         nothing; the end of worker 2 is a crash. What do you remember of those who have said it?",
+        "worker 1 has announced its exit, and was replaced then. A second announcement changes \
+         nothing, and neither does its exit; the exit of worker 2 is a crash. What do you keep of \
+         workers that have announced their exit?",
     );
 }
 
 #[test]
-fn after_giving_up_nothing_is_done() {
+fn after_giving_up_it_does_nothing() {
     decides(
         "limit 1 1000",
         &[
             ("100 1 exit 1", "start"),
             ("200 2 exit 1", "give up"),
             ("300 3 exit 1", "nothing"),
-            ("400 4 suicide", "nothing"),
+            ("400 4 retire", "nothing"),
             ("99000 5 exit 1", "nothing"),
         ],
-        "the policy has given up, and the parent ends. Whatever happens then, nobody is started, and \
-         to give up once is enough.",
+        "the policy has given up, and the parent exits. Whatever happens then, no worker is \
+         started, and to give up once is enough.",
     );
 }
 
@@ -177,28 +180,28 @@ fn the_time_is_that_of_the_events() {
             ("86400000 3 exit 1", "start"),
             ("86400100 4 exit 1", "give up"),
         ],
-        "an hour is between the first two crashes, and a day between the next. Is that what you \
-         reckon with, or do you ask a clock?",
+        "an hour is between the first two crashes, and a day between the next. Do you compare the \
+         times of the events, or do you read a clock?",
     );
 }
 
-/// A policy that remembers everything, and counts anew each time: slow, and clearly right.
+/// A policy that keeps everything and counts again each time: slow, and clearly right.
 struct Reference {
     most: usize,
     window: u64,
     restarts: Vec<u64>,
-    suicides: BTreeSet<u32>,
+    retiring: BTreeSet<u32>,
     given_up: bool,
 }
 
 impl Reference {
-    fn step(&mut self, now: u64, worker: u32, ends: bool) -> &'static str {
-        let known = self.suicides.contains(&worker);
+    fn step(&mut self, now: u64, worker: u32, exits: bool) -> &'static str {
+        let known = self.retiring.contains(&worker);
         if self.given_up || known {
             return "nothing";
         }
-        if !ends {
-            self.suicides.insert(worker);
+        if !exits {
+            self.retiring.insert(worker);
             return "start";
         }
         let recent =
@@ -230,25 +233,25 @@ fn random(dice: &mut Dice, length: usize) -> Vec<(String, String)> {
     let (most, window) = (dice.roll(4), 100 * dice.roll(6) as u64);
     let line = format!("limit {most} {window}");
     let mut lines = vec![(line.clone(), line)];
-    let (restarts, suicides) = (Vec::new(), BTreeSet::new());
+    let (restarts, retiring) = (Vec::new(), BTreeSet::new());
     let mut reference =
-        Reference { most, window, restarts, suicides, given_up: false };
-    let mut living: Vec<u32> = (1..10).collect();
+        Reference { most, window, restarts, retiring, given_up: false };
+    let mut running: Vec<u32> = (1..10).collect();
     let (mut now, mut next) = (0, 10);
-    while lines.len() <= length && !living.is_empty() {
+    while lines.len() <= length && !running.is_empty() {
         // Often at the same time, and often just one window later.
         now += [0, 0, 20, 50, 100, 100, 300, 1000][dice.roll(8)];
-        let place = dice.roll(living.len());
-        let (worker, kind) = (living[place], dice.roll(4));
-        let what = ["suicide", "exit 0", "exit 1", "kill 9"][kind];
+        let place = dice.roll(running.len());
+        let (worker, kind) = (running[place], dice.roll(4));
+        let what = ["retire", "exit 0", "exit 1", "kill 9"][kind];
         if kind > 0 {
-            living.swap_remove(place);
+            running.swap_remove(place);
         }
         let right = reference.step(now, worker, kind > 0);
         let number =
             if right == "start" { format!(" {next}") } else { String::new() };
         if right == "start" {
-            living.push(next);
+            running.push(next);
             next += 1;
         }
         lines.push((
@@ -276,8 +279,8 @@ fn five_hundred_random_scripts_are_decided_as_a_slow_and_simple_policy_does() {
             let _ = writeln!(story, "{line:24} {says}");
             assert_eq!(
                 says, right,
-                "about the last of these events. Count the restarts in the window before it by hand: \
-                 which are they?\n{story}\n{}",
+                "about the last of these events. Count the restarts in the window before it by \
+                 hand: which are they?\n{story}\n{}",
                 output.stderr
             );
         }
@@ -290,12 +293,12 @@ fn a_long_life_costs_neither_time_nor_memory() {
     let (mut workers, mut now) = (1.., 0);
     for round in 0..100_000 {
         now += 3000;
-        // Two end, and two are started for them: the numbers go up one by one.
+        // Two exit, and two are started: the numbers go up one by one.
         let (planned, crashed) =
             (workers.next().unwrap_or(0), workers.next().unwrap_or(0));
         let _ = writeln!(
             script,
-            "{now} {planned} suicide\n{now} {crashed} exit 1\n{now} {planned} exit 1"
+            "{now} {planned} retire\n{now} {crashed} exit 1\n{now} {planned} exit 1"
         );
         if round == 1000 {
             script.push_str("count\n");
@@ -314,16 +317,16 @@ fn a_long_life_costs_neither_time_nor_memory() {
     let (Some(before), Some(after)) = (numbers.get(&2002), numbers.get(&200_000))
     else {
         panic!(
-            "a crash and a suicide every 3 s, and five restarts are allowed in 10 s: nobody gives up, \
-             and of 100,000 each all are replaced. Your program says {counts:?}, where '2002 started' \
-             and '200000 started' should be.\n{}",
+            "every 3 s a worker crashes and a worker retires, and five restarts are allowed in \
+             10 s: so your policy should not give up, and replace 100,000 of each. Your program \
+             says {counts:?}, and should say '2002 started' and '200000 started'.\n{}",
             output.stderr
         );
     };
     assert!(
         after.saturating_sub(*before) < 512,
-        "after 2,002 starts the program had {before} KiB of memory, after 200,000 it has {after} KiB. \
-         What does your policy keep of restarts that have left the window, and of workers that have \
-         ended?"
+        "after 2,002 starts the program used {before} KiB of memory, after 200,000 it uses {after} \
+         KiB. What does your policy keep of restarts that have left the window, and of workers that \
+         have exited?"
     );
 }

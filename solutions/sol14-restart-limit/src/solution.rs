@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::harness::{Action, Event};
 
 // ANCHOR: restart_limit
-/// A limit on restarts. It reads no clock: the time comes with each event, counted from the start.
+/// A limit on restarts. It reads no clock: each event has its time, since the start.
 pub struct RestartLimit {
     most: usize,
     window: Duration,
-    /// When the last restarts were made: those that are in the window, the oldest first.
+    /// When the restarts in the window were made, the oldest first.
     restarts: VecDeque<Duration>,
-    /// Those that have said that they will end, and have not yet.
-    leaving: BTreeSet<u32>,
+    /// The workers that have announced their exit, and not exited yet.
+    retiring: BTreeSet<u32>,
     given_up: bool,
 }
 // ANCHOR_END: restart_limit
@@ -21,35 +21,35 @@ pub struct RestartLimit {
 impl RestartLimit {
     /// At most `most` restarts in any `window`.
     pub fn new(most: usize, window: Duration) -> RestartLimit {
-        let (restarts, leaving) = (VecDeque::new(), BTreeSet::new());
-        RestartLimit { most, window, restarts, leaving, given_up: false }
+        let (restarts, retiring) = (VecDeque::new(), BTreeSet::new());
+        RestartLimit { most, window, restarts, retiring, given_up: false }
     }
 
     // ANCHOR: step
-    /// Decides what is to be done about `event`, which happens at `now`. `now` never goes back.
+    /// Decides what to do about `event`, which happens at `now`. `now` never goes back.
     pub fn step(&mut self, now: Duration, event: Event) -> Action {
         match event {
             _ if self.given_up => Action::Nothing,
-            // `insert` tells whether it is the first time.
-            Event::Suicide(worker) if self.leaving.insert(worker) => Action::Start,
-            Event::Suicide(_) => Action::Nothing,
-            // It was replaced when it said so. From here on nobody asks for it.
-            Event::Ended(worker, _) if self.leaving.remove(&worker) => {
+            // `insert` returns whether the worker is new in the set.
+            Event::Retiring(worker) if self.retiring.insert(worker) => {
+                Action::Start
+            }
+            Event::Retiring(_) => Action::Nothing,
+            // It was replaced when it announced its exit. No event names it again.
+            Event::Exited(worker, _) if self.retiring.remove(&worker) => {
                 Action::Nothing
             }
-            Event::Ended(..) => self.crashed(now),
+            Event::Exited(..) => self.restart(now),
         }
     }
     // ANCHOR_END: step
 
-    // ANCHOR: crashed
-    fn crashed(&mut self, now: Duration) -> Action {
-        // What has left the window never comes back. So no more than `most` are kept.
-        while self
-            .restarts
-            .front()
-            .is_some_and(|&restart| now - restart >= self.window)
-        {
+    // ANCHOR: restart
+    fn restart(&mut self, now: Duration) -> Action {
+        // A restart that has left the window never returns to it, because time does not go
+        // back. So at most `most` of them are kept.
+        let is_old = |restart: &Duration| now - *restart >= self.window;
+        while self.restarts.front().is_some_and(is_old) {
             self.restarts.pop_front();
         }
         if self.restarts.len() >= self.most {
@@ -59,5 +59,5 @@ impl RestartLimit {
         self.restarts.push_back(now);
         Action::Start
     }
-    // ANCHOR_END: crashed
+    // ANCHOR_END: restart
 }
