@@ -5,17 +5,18 @@ mod common;
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpStream},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     thread,
     time::{Duration, Instant},
 };
 
 use ch01_fork_ipc::RecvError;
-use ch02_balance::Received;
+use ch02_balance::{Received, poll_tokens};
 use common::{
     LONG, Peer, assert_no_busy_loop, channel_and_peer, child_named, envelope,
     limited, load, name_of, open_here, program, send_with, serving, thing,
 };
+use nix::poll::{PollFd, PollFlags};
 use serde_json::{Value, json};
 use testkit::{Process, Running, Signal, cpu_time, eventually, fds, zombies_of};
 
@@ -325,6 +326,36 @@ fn a_peer_that_asks_and_listens_later_gets_every_answer() {
     asking.join().expect("all was written");
     drop(peer);
     worker.wait(LONG);
+}
+
+/// Handles that are not acknowledged stay open here, and there are fewer descriptors
+/// than bytes: a peer that does not read must not take them all.
+#[test]
+fn a_peer_that_hands_over_and_does_not_listen_does_not_take_every_descriptor() {
+    let (mut ours, mut peer) = channel_and_peer(1);
+    let (_other, fd) = thing();
+    let has_room = |peer: &Peer| {
+        let polled = PollFd::new(peer.0.stream().as_fd(), PollFlags::POLLOUT);
+        !poll_tokens(vec![((), polled)], Some(Instant::now()))
+            .expect("poll")
+            .is_empty()
+    };
+    let mut handed_over = 0;
+    while has_room(&peer) && handed_over < 5_000 {
+        peer.hand_over(json!(1), &fd);
+        handed_over += 1;
+        drop(ours.receive());
+    }
+    let held = open_here(&name_of(&fd)) - 1;
+    assert!(held < 150, "{held} of {handed_over} are held");
+    // No handle is lost: as soon as the peer reads, it gets its answers.
+    let mut answers = 0;
+    eventually("every handle is answered", LONG, || {
+        drop(ours.receive());
+        answers += peer.lines_here().len();
+        answers == handed_over
+    });
+    assert_eq!(open_here(&name_of(&fd)), 1, "all were delivered");
 }
 
 fn peak_memory(pid: i32) -> u64 {
