@@ -196,18 +196,32 @@ def check_sidebar(browser):
 
 def check_folds(browser):
     """Folded code is opened by a click and closed by another, and it is printed."""
+    codes = []
     for fold in browser.find_elements(By.CSS_SELECTOR, "details.file"):
         summary = fold.find_element(By.TAG_NAME, "summary")
         code = fold.find_element(By.TAG_NAME, "pre")
-        seen = [browser.execute_script(IS_VISIBLE, code)]
-        for _ in range(2):
+        codes.append((summary.text, code))
+        for expected in (False, True, False):
+            if not becomes_visible(browser, code, expected):
+                yield f"the fold '{summary.text}' is not {'open' if expected else 'closed'}"
             browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", summary)
             summary.click()
-            seen.append(browser.execute_script(IS_VISIBLE, code))
+        summary.click()  # The last of the three has opened it.
+    if codes:
         with on_paper(browser):
-            seen.append(browser.execute_script(IS_VISIBLE, code))
-        if seen != [False, True, False, True]:
-            yield f"the fold '{summary.text}': closed, open, closed, on paper it shows {seen}"
+            for name, code in codes:
+                if not becomes_visible(browser, code, True):
+                    yield f"the fold '{name}' is not open on paper"
+
+
+def becomes_visible(browser, element, expected):
+    """Whether `element` is visible, or hidden, as expected. The browser draws a little later."""
+    try:
+        WebDriverWait(browser, 5, 0.05).until(
+            lambda it: it.execute_script(IS_VISIBLE, element) == expected)
+    except WebDriverException:
+        return False
+    return True
 
 
 def check_steppers(browser):
