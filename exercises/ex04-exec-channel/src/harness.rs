@@ -15,11 +15,11 @@ use crate::solution::spawn;
 const USAGE: &str = "\
 usage: ex04-exec-channel STEP...
 
-Each step is one argument, and they are done one after another:
+Each argument is a step. The steps are done one after another:
   start          starts this program again, as a child that answers
   start PROGRAM  starts another program
-  'say N TEXT'   sends a line to child N, and prints its answer; at the text 'quit' it ends
-  'close N'      closes the channel to child N, and waits until the child has ended";
+  'say N TEXT'   sends a line to child N, and prints its answer; at the text 'quit' it exits
+  'close N'      closes the channel to child N, and waits until the child has exited";
 
 /// A child that runs, and our end of its channel.
 struct Child {
@@ -58,12 +58,12 @@ fn parent(steps: &[String]) {
             ("close", Some(child @ Some(_))) => {
                 let Child { pid, channel } = child.take().expect("it is there");
                 drop(channel);
-                println!("child {number} has ended: {:?}", waitpid(pid, None));
+                println!("child {number} has exited: {:?}", waitpid(pid, None));
             }
             _ => println!("cannot do '{step}'"),
         }
     }
-    // The tests look at this process now: who is still there, and what is open?
+    // The tests look at this process now: which children does it have, and what is open?
     println!("process {} is done", process::id());
     thread::park();
 }
@@ -79,7 +79,7 @@ fn start(program: Option<&str>, number: usize) -> Option<Child> {
         Ok((pid, channel)) => {
             println!("child {number} is process {pid}");
             let mut child = Child { pid, channel: BufReader::new(channel) };
-            hear(&mut child, number);
+            print_answer(&mut child, number);
             Some(child)
         }
         Err(error) => {
@@ -90,52 +90,51 @@ fn start(program: Option<&str>, number: usize) -> Option<Child> {
 }
 
 fn say(child: &mut Child, number: usize, text: &str) {
-    // That the child has gone shows itself when its answer is read.
+    // If the child has exited, that shows when its answer is read.
     let _ = child.channel.get_ref().write_all(format!("{text}\n").as_bytes());
-    hear(child, number);
+    print_answer(child, number);
 }
 
-/// Prints the next line that the child says. Blocks until there is one, or the channel ends.
-fn hear(child: &mut Child, number: usize) {
+/// Prints the next line of the child. Blocks until there is one, or the channel ends.
+fn print_answer(child: &mut Child, number: usize) {
     let mut line = String::new();
     match child.channel.read_line(&mut line) {
         Ok(0) => println!("child {number} has closed its channel"),
         Ok(_) => println!("child {number} says: {}", line.trim_end()),
-        Err(error) => println!("child {number} cannot be heard: {error}"),
+        Err(error) => println!("cannot read from child {number}: {error}"),
     }
 }
 
-/// Three descriptors that are not close-on-exec, as a library in C may leave them: two low numbers, and
-/// a high one. They are in the way of your channel, and none of your child's business.
+/// Three descriptors that are not close-on-exec, as a library in C may leave them: two low
+/// numbers and a high one. Your child must not have them.
 fn careless() -> io::Result<[OwnedFd; 3]> {
     let null = File::open("/dev/null")?;
     let copy = |least| {
         let number = fcntl(&null, FcntlArg::F_DUPFD(least))?;
-        // SAFETY: it was made just now, and nobody else knows of it.
+        // SAFETY: the descriptor is new, so nothing else owns it.
         Ok::<_, io::Error>(unsafe { OwnedFd::from_raw_fd(number) })
     };
     Ok([copy(3)?, copy(3)?, copy(100)?])
 }
 
-/// The child: it says which descriptor its channel is, and answers until the channel ends.
+/// The child: says which descriptor its channel is, and answers until the channel ends.
 fn child() {
     let number =
         env::var("NODE_CHANNEL_FD").unwrap_or_else(|_| give_up("it is not set"));
     let number: RawFd =
-        number.parse().unwrap_or_else(|_| give_up("it is no number"));
-    // SAFETY: it is only copied, and that fails where nothing is open.
+        number.parse().unwrap_or_else(|_| give_up("it is not a number"));
+    // SAFETY: it is only copied, which fails if it is not open.
     if number < 3
         || unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().is_err()
     {
-        give_up(&format!("descriptor {number} is no channel of ours, or not open"));
+        give_up(&format!("descriptor {number} is not open, or a standard stream"));
     }
-    // SAFETY: it is open, and was left for us.
+    // SAFETY: it is open, and the parent left it open for us.
     let channel = unsafe { UnixStream::from_raw_fd(number) };
     let _ = writeln!(&channel, "my channel is descriptor {number}");
     let lines = BufReader::new(&channel).lines().map_while(Result::ok);
     for line in lines.take_while(|line| line != "quit") {
-        let _ =
-            writeln!(&channel, "I am {}, and have heard '{line}'", process::id());
+        let _ = writeln!(&channel, "I am {}, and received '{line}'", process::id());
     }
 }
 
