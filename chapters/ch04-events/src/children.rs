@@ -78,8 +78,10 @@ impl Children {
     pub fn wait(&mut self, until: Option<Instant>) -> io::Result<Vec<Event>> {
         self.children.retain(|_, child| !child.is_closed());
         loop {
-            self.step(until)?;
+            // Before poll(2), which a signal can interrupt before it has looked at
+            // any descriptor: then what is there already is reported all the same.
             let time_is_up = until.is_some_and(|until| until <= Instant::now());
+            self.step(until)?;
             if !self.events.is_empty() || time_is_up {
                 return Ok(mem::take(&mut self.events));
             }

@@ -67,6 +67,9 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
     let mut act_at = plan.after.map(|after| Instant::now() + after);
     let mut kill_at = None;
     loop {
+        // Before `wait`: if this process was stopped meanwhile (SIGSTOP), what the
+        // child did counts before what the clock says.
+        let now = Instant::now();
         for event in children.wait(act_at.into_iter().chain(kill_at).min())? {
             if let Some(line) = event_json(&event, &children) {
                 say(line);
@@ -87,7 +90,6 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
                 _ => {}
             }
         }
-        let now = Instant::now();
         if act_at.take_if(|at| *at <= now).is_some() {
             plan.carry_out(&mut children, child);
         }

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::{thread, time::Duration};
+
 use common::{
     DISCONNECT, LEAVES_ITS_OUTPUT, LEAVES_THE_CHANNEL, LONG, SPAWN, assert_events,
     bash, events_with_a_grandchild, exited, killed, masked, message, pipe, watch,
@@ -168,4 +170,27 @@ fn a_stopped_child_has_no_event() {
         masked(&running.stdout()),
         [SPAWN, &one, &two, DISCONNECT, &exit, &close]
     );
+}
+
+/// `watch` itself is stopped: its child exits meanwhile, and the time of `--after`
+/// passes. What the child did counts before what the clock says.
+#[test]
+fn a_watch_that_was_stopped_reports_what_happened_before_it_acts() {
+    let (reader, writer) = pipe();
+    let plan = ["--disconnect", "--after", "500"];
+    let running = watch(&plan, bash("say 1; read -r x; exit 4"));
+    let running = running.stdin(reader).start();
+    running.wait_for_line(&message("1"));
+    running.signal(Signal::SIGSTOP);
+    drop(writer);
+    testkit::eventually("the child has exited", LONG, || {
+        !testkit::zombies_of(running.pid()).is_empty()
+    });
+    thread::sleep(Duration::from_millis(600));
+    running.signal(Signal::SIGCONT);
+    assert!(running.wait(LONG).success());
+    running.wait_for_line("close");
+    let [exit, close] = exited(4);
+    let expected = [SPAWN, &message("1"), DISCONNECT, &exit, &close];
+    assert_eq!(masked(&running.stdout()), expected, "and no second disconnect");
 }
