@@ -12,10 +12,12 @@
 //! exits with 1 and one line: `cannot do X: why`.
 //!
 //! The modules, from the bottom up: `reason` (an error in words), `output` (what a
-//! program prints), `log_limit` (how often it may print it), `arguments` and
-//! `options` (the command line), `run` (the frame of a program's `main`).
+//! program prints), `log_limit` (how often it may print it), `listen` (a server's
+//! listener), `arguments` and `options` (the command line), `run` (the frame of a
+//! program's `main`).
 
 mod arguments;
+mod listen;
 mod log_limit;
 mod options;
 mod output;
@@ -23,8 +25,9 @@ mod reason;
 mod run;
 
 pub use arguments::{Arguments, Help, unexpected, wrong};
+pub use listen::ACCEPT_PAUSE;
 pub use log_limit::LogLimit;
-pub use options::{ACCEPT_PAUSE, Options};
+pub use options::Options;
 pub use output::{complain, log, say, write_all};
 pub use reason::{reason, why};
 pub use run::run;

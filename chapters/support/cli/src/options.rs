@@ -1,39 +1,18 @@
 //! The flags that the chapters' parents share, and what they are for.
 
 use std::{
-    env,
-    ffi::OsString,
-    io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
-    num::NonZero,
-    path::PathBuf,
-    process::Command,
-    thread,
-    time::Duration,
+    env, ffi::OsString, io, net::TcpListener, num::NonZero, path::PathBuf,
+    process::Command, thread,
 };
 
 use anyhow::{Context as _, anyhow};
-use nix::sys::socket::{Backlog, listen as set_backlog};
 
 use crate::{
     arguments::{Arguments, unexpected},
+    listen::listen,
     output::log,
     reason::reason,
 };
-
-/// How many connections may wait in a listener's backlog until a process accepts
-/// them.
-///
-/// `std` asks for 128. That is too few while all workers are being replaced: if the
-/// backlog is full, the kernel drops the next SYN, and its client tries again a
-/// second later (listen(2)).
-const BACKLOG: i32 = 4096;
-
-/// How long a server does not accept after accept(2) has failed.
-///
-/// If no descriptor or memory is left, accept(2) fails and the connection stays in
-/// the backlog, so poll(2) returns at once: without a pause that is a busy loop.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The flags of a parent. A chapter's program passes on every argument that is not
 /// its own.
@@ -123,14 +102,4 @@ impl Options {
         log(format_args!("listening on http://{address}"));
         Ok(listener)
     }
-}
-
-fn listen(addr: &str, port: u16) -> io::Result<(TcpListener, SocketAddr)> {
-    let addresses: Vec<_> =
-        (addr.trim_matches(['[', ']']), port).to_socket_addrs()?.collect();
-    let listener = TcpListener::bind(&*addresses)?;
-    // A second listen(2) on the same socket changes its backlog.
-    set_backlog(&listener, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
 }
