@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use ch01_fork_ipc::{Child, SendError};
+use ch01_fork_ipc::Child;
 use ch02_balance::Received;
 use ch03_handles::HandleChannel;
 use nix::{
@@ -27,26 +27,26 @@ use crate::{ChildError, Event, Id, Outcome, event::errno};
 pub(crate) struct ChildState {
     id: Id,
     /// `None`: it could not be started.
-    child: Option<Child>,
-    /// Whether messages can be sent to the child.
-    pub connected: bool,
-    /// `None`: closed. It may be open and not connected: after a `disconnect`,
-    /// until everything that was sent before has left.
+    pub pid: Option<Pid>,
+    stage: Stage,
+    /// `None`: closed.
     pub channel: Option<HandleChannel>,
+    /// Whether messages can be sent. After a `disconnect` they cannot, and the
+    /// channel is open until everything that was sent before has left.
+    pub connected: bool,
     /// Our ends of the pipes that the child prints to, until they end.
     pub output: Vec<File>,
-    stage: Stage,
 }
 // ANCHOR_END: child_state
 
 // ANCHOR: stage
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Stage {
-    Running,
+    Running(Child),
     /// The child was waited for. Its last messages may be unread: how many
     /// calls may still read them.
     Reaped(Outcome, u32),
-    /// `Exit` was reported, if there is one.
+    /// `Exit` was reported; or the child could not be started.
     Exited(Outcome),
     /// `Close` was reported.
     Closed,
@@ -66,38 +66,40 @@ impl ChildState {
     /// Starts a child, or reports why that is impossible.
     pub fn start(id: Id, command: Command, events: &mut Vec<Event>) -> ChildState {
         let program = command.get_program().to_string_lossy().into_owned();
-        let mut state = ChildState {
-            id,
-            child: None,
-            connected: false,
-            channel: None,
-            output: Vec::new(),
-            stage: Stage::Running,
-        };
-        match state.spawn(command) {
-            Ok(()) => events.push(Event::Spawn(id)),
+        match ChildState::spawn(id, command) {
+            Ok(state) => {
+                events.push(Event::Spawn(id));
+                state
+            }
             Err(error) => {
-                state.stage = Stage::Exited(Err(errno(&error)));
+                let stage = Stage::Exited(Err(errno(&error)));
                 let error = ChildError::Start(program, error);
                 events.extend([Event::Error(id, error), Event::Disconnect(id)]);
+                ChildState {
+                    id,
+                    pid: None,
+                    stage,
+                    channel: None,
+                    connected: false,
+                    output: Vec::new(),
+                }
             }
         }
-        state
     }
 
-    fn spawn(&mut self, command: Command) -> io::Result<()> {
+    fn spawn(id: Id, command: Command) -> io::Result<ChildState> {
         let (mut child, stream) = Child::spawn(command)?;
+        let channel = Some(HandleChannel::new(stream)?);
         let stdout = child.stdout.take().map(OwnedFd::from);
         let stderr = child.stderr.take().map(OwnedFd::from);
+        let mut output = Vec::new();
         for end in stdout.into_iter().chain(stderr) {
             // The child's end is another open file description, and still blocks.
             fcntl(&end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-            self.output.push(File::from(end));
+            output.push(File::from(end));
         }
-        self.channel = Some(HandleChannel::new(stream)?);
-        self.child = Some(child);
-        self.connected = true;
-        Ok(())
+        let (pid, stage) = (Some(child.pid()), Stage::Running(child));
+        Ok(ChildState { id, pid, stage, channel, connected: true, output })
     }
     // ANCHOR_END: start
 
@@ -159,9 +161,7 @@ impl ChildState {
     // ANCHOR: reap
     /// Asks waitpid(2) whether the child has exited.
     pub fn reap(&mut self) {
-        let (Stage::Running, Some(child)) = (self.stage, &mut self.child) else {
-            return;
-        };
+        let Stage::Running(child) = &mut self.stage else { return };
         let outcome = match child.try_wait() {
             Ok(None) => return,
             Ok(Some(status)) => Ok(status),
@@ -173,16 +173,16 @@ impl ChildState {
     // ANCHOR_END: reap
 
     // ANCHOR: finish
-    /// Reports `Exit` and `Close` when it is time to: for a child that was
-    /// waited for, when nothing is `unread` in its channel. This is what
-    /// poll(2) said *after* waitpid(2).
+    /// Reports `Exit` if the child was waited for and nothing in its channel is
+    /// `unread`: that is what poll(2) said *after* waitpid(2). Then reports
+    /// `Close`, if the channel and the output have ended, too.
     pub fn finish(&mut self, unread: bool, events: &mut Vec<Event>) {
-        match self.stage {
-            Stage::Reaped(outcome, calls) if unread && calls > 0 => {
-                self.stage = Stage::Reaped(outcome, calls - 1);
-            }
-            Stage::Reaped(outcome, _) => {
+        match &mut self.stage {
+            Stage::Reaped(_, calls) if unread && *calls > 0 => *calls -= 1,
+            &mut Stage::Reaped(outcome, _) => {
                 self.stage = Stage::Exited(outcome);
+                // After a `disconnect` it was open for what was not sent yet. Now
+                // only a descendant can hold the other end, and may never read.
                 if !self.connected {
                     self.close_channel(events);
                 }
@@ -196,7 +196,7 @@ impl ChildState {
             _ => {}
         }
         let ended = self.channel.is_none() && self.output.is_empty();
-        if let (Stage::Exited(outcome), true) = (self.stage, ended) {
+        if let (&Stage::Exited(outcome), true) = (&self.stage, ended) {
             self.stage = Stage::Closed;
             events.push(Event::Close(self.id, outcome));
         }
@@ -205,35 +205,26 @@ impl ChildState {
 
     // ANCHOR: disconnect
     /// Closes the channel once everything that was sent has left. Often that is
-    /// now.
-    ///
-    /// # Errors
-    /// [`SendError::Closed`]: it is closed, or about to close.
-    pub fn disconnect(&mut self, events: &mut Vec<Event>) -> Result<(), SendError> {
-        let Some(channel) = &mut self.channel else {
-            return Err(SendError::Closed);
-        };
-        channel.disconnect()?;
+    /// now. Returns false if it is closed, or about to close.
+    pub fn disconnect(&mut self, events: &mut Vec<Event>) -> bool {
+        let Some(channel) = &mut self.channel else { return false };
+        if channel.disconnect().is_err() {
+            return false;
+        }
         self.connected = false;
         // After the exit, only a descendant can hold the other end. It may
         // never read.
         if channel.is_disconnected() || matches!(self.stage, Stage::Exited(_)) {
             self.close_channel(events);
         }
-        Ok(())
+        true
     }
     // ANCHOR_END: disconnect
 
     // ANCHOR: small
-    /// The process id; `None` if the child could not be started.
-    pub fn pid(&self) -> Option<Pid> {
-        self.child.as_ref().map(Child::pid)
-    }
-
     /// Whether this is the child with this process id, and it was not waited for.
     pub fn is_running_as(&self, pid: i32) -> bool {
-        let is_running = matches!(self.stage, Stage::Running);
-        is_running && self.pid().is_some_and(|own| own.as_raw() == pid)
+        matches!(&self.stage, Stage::Running(child) if child.pid().as_raw() == pid)
     }
 
     /// Whether the child was waited for, and `Exit` was not reported yet.
@@ -248,10 +239,8 @@ impl ChildState {
 
     /// Sends a signal. A child that was waited for gets none.
     pub fn kill(&self, signal: Signal) -> io::Result<()> {
-        match &self.child {
-            Some(child) if matches!(self.stage, Stage::Running) => {
-                child.kill(signal)
-            }
+        match &self.stage {
+            Stage::Running(child) => child.kill(signal),
             _ => Ok(()),
         }
     }

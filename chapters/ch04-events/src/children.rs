@@ -50,7 +50,7 @@ impl Children {
     /// [`Event::Signal`]s. SIGCHLD is handled here.
     ///
     /// # Errors
-    /// Those of [`SignalPipe::new`]: a process can have one of these at a time.
+    /// Those of [`SignalPipe::new`]. A process can have one `Children` at a time.
     pub fn new(signals: &[Signal]) -> io::Result<Children> {
         let signals = SignalPipe::new(&[signals, &[Signal::SIGCHLD]].concat())?;
         let (children, events) = (BTreeMap::new(), Vec::new());
@@ -76,6 +76,7 @@ impl Children {
     /// # Errors
     /// Those of poll(2); none is expected.
     pub fn wait(&mut self, until: Option<Instant>) -> io::Result<Vec<Event>> {
+        // A child is forgotten one call after its `Close`: `pid` knows it until then.
         self.children.retain(|_, child| !child.is_closed());
         loop {
             // Before poll(2), which a signal can interrupt before it has looked at
@@ -90,7 +91,7 @@ impl Children {
     // ANCHOR_END: wait
 
     // ANCHOR: step
-    /// One turn: waits, reads from what is ready, reports exits, and looks for new ones.
+    /// One turn: waits, reads what has arrived, reports exits, looks for new exits.
     fn step(&mut self, until: Option<Instant>) -> io::Result<()> {
         // Do not block if there is something to report already.
         let reaped = self.children.values().any(ChildState::is_reaped);
@@ -173,7 +174,8 @@ impl Children {
                 libc::waitid(libc::P_ALL, 0, &raw mut info, flags);
                 info.si_pid()
             };
-            // WNOWAIT only looked. Our own children are waited for one by one.
+            // WNOWAIT only looked. A child of ours that is found here has exited
+            // since it was asked, so there is another SIGCHLD. Stop until then.
             let mut children = self.children.values();
             if pid == 0 || children.any(|child| child.is_running_as(pid)) {
                 return;
@@ -191,12 +193,12 @@ impl Children {
             Some(channel) => channel.send(message),
             None => Err(SendError::Closed),
         };
-        let error =
-            sent.err().map(|error| Event::Error(id, ChildError::Send(error)));
-        self.events.extend(error);
+        if let Err(error) = sent {
+            self.events.push(Event::Error(id, ChildError::Send(error)));
+        }
     }
 
-    /// Sends a message with a handle. [`Event::Acked`] tells that the child has
+    /// Sends a message with a handle. [`Event::Acked`] says that the child has
     /// it. If the child does not get it, [`Event::Returned`] gives it back.
     pub fn send_handle(&mut self, id: Id, message: Value, handle: Handle) {
         let sent = match self.channel(id) {
@@ -225,13 +227,10 @@ impl Children {
     /// closed at once. A handle that was written but not acknowledged is not
     /// given back then: the descendant may have it.
     pub fn disconnect(&mut self, id: Id) {
-        let disconnected = match self.children.get_mut(&id) {
-            Some(child) => child.disconnect(&mut self.events),
-            None => Err(SendError::Closed),
-        };
-        let error =
-            disconnected.err().map(|_| Event::Error(id, ChildError::Disconnected));
-        self.events.extend(error);
+        let child = self.children.get_mut(&id);
+        if !child.is_some_and(|child| child.disconnect(&mut self.events)) {
+            self.events.push(Event::Error(id, ChildError::Disconnected));
+        }
     }
     // ANCHOR_END: disconnect
 
@@ -239,10 +238,10 @@ impl Children {
     /// Sends a child a signal, like Node's `child.kill()`. A child that has
     /// exited gets none, which is no error.
     pub fn kill(&mut self, id: Id, signal: Signal) {
-        let killed = self.children.get(&id).map_or(Ok(()), |it| it.kill(signal));
-        let error =
-            killed.err().map(|error| Event::Error(id, ChildError::Kill(error)));
-        self.events.extend(error);
+        let child = self.children.get(&id);
+        if let Some(Err(error)) = child.map(|child| child.kill(signal)) {
+            self.events.push(Event::Error(id, ChildError::Kill(error)));
+        }
     }
     // ANCHOR_END: kill
 
@@ -251,7 +250,7 @@ impl Children {
     /// the call of [`wait`](Children::wait) on that follows its
     /// [`Event::Close`].
     pub fn pid(&self, id: Id) -> Option<Pid> {
-        self.children.get(&id)?.pid()
+        self.children.get(&id)?.pid
     }
 
     /// Whether messages can be sent to a child, like Node's `child.connected`.

@@ -41,8 +41,8 @@ pub enum Event {
     /// The child acknowledged the oldest handle in flight. Node keeps this to
     /// itself.
     Acked(Id),
-    /// A handle comes back, with the message that it was sent with: the child
-    /// did not take it, and never will. It can be sent to another child.
+    /// A handle comes back, with its message: the child did not take it, and
+    /// never will. It can be sent to another child.
     Returned(Id, Value, OwnedFd),
     /// The child printed something, on standard output or standard error, if
     /// its command has these `Stdio::piped()`. Node: `data` on `child.stdout`.
@@ -107,8 +107,8 @@ impl ChildError {
     }
 }
 
-/// The system's number for an error. std itself refuses a command with a zero
-/// byte in it.
+/// The system's number for an error. std itself refuses a command with a zero byte
+/// in it; that error has no number, and becomes `EINVAL`.
 pub(crate) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }

@@ -1,4 +1,4 @@
-//! What a parent hears of its children: a tour, and `watch` for any program.
+//! The events of a child: a tour of them, and `watch` for any program.
 
 mod signal_table;
 mod tour;

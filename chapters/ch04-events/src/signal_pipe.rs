@@ -37,8 +37,8 @@ static PENDING: AtomicU64 = AtomicU64::new(0);
 // ANCHOR_END: statics
 
 // ANCHOR: signal_pipe
-/// Signals as something to read. A process has one at a time, because a signal
-/// has one handler.
+/// Signals that poll(2) can wait for. A process has one `SignalPipe` at a time,
+/// because a signal has one handler.
 #[derive(Debug)]
 pub struct SignalPipe {
     /// A pair of sockets does what a pipe does, and std can make it non-blocking.
@@ -52,11 +52,11 @@ pub struct SignalPipe {
 impl SignalPipe {
     // ANCHOR: new
     /// From now on, `signals` arrive here, and do not do what they do by
-    /// default. A signal that was ignored arrives, too; except for SIGHUP,
-    /// because nohup(1) ignores it so that the program survives its terminal.
+    /// default. A signal that was ignored arrives, too. SIGHUP is the exception:
+    /// nohup(1) starts a program with SIGHUP ignored, and then it stays ignored.
     ///
     /// # Errors
-    /// `AlreadyExists` while this process has another one; `EINVAL` for a
+    /// `AlreadyExists` while this process has another `SignalPipe`; `EINVAL` for a
     /// signal that cannot be handled (SIGKILL, SIGSTOP); those of
     /// socketpair(2).
     pub fn new(signals: &[Signal]) -> io::Result<SignalPipe> {
@@ -129,7 +129,7 @@ extern "C" fn on_signal(signal: libc::c_int) {
     let errno = Errno::last_raw();
     PENDING.fetch_or(bit(signal), SeqCst);
     // SAFETY: it reads one byte, which is there.
-    unsafe { libc::write(WRITE_END.load(SeqCst), c"!".as_ptr().cast(), 1) };
+    unsafe { libc::write(WRITE_END.load(SeqCst), b"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
 // ANCHOR_END: handler

@@ -1,5 +1,4 @@
-//! `ch04-events signals`: every signal with its default action. And signals by
-//! name.
+//! `ch04-events signals` prints every signal with its default action.
 
 use std::process::ExitCode;
 
@@ -12,12 +11,10 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Err(unexpected(&word));
     }
     for signal in Signal::iterator() {
-        print(
-            signal as i32,
-            signal.as_str(),
-            default_action(signal),
-            meaning(signal),
-        );
+        let name = signal.as_str();
+        let row = TABLE.iter().find(|row| row.0 == name);
+        let (name, action, meaning) = row.copied().unwrap_or((name, "", ""));
+        print(signal as i32, name, action, meaning);
     }
     #[cfg(target_os = "linux")]
     for number in libc::SIGRTMIN()..=libc::SIGRTMAX() {
@@ -56,56 +53,39 @@ fn real_time_name(number: i32) -> String {
 }
 
 const TERMINATES: &str = "terminates";
+const DUMPS_CORE: &str = "terminates, core dump";
 
-/// What a signal does to a process that has not chosen otherwise (signal(7)).
-fn default_action(signal: Signal) -> &'static str {
-    use Signal::*;
-    match signal {
-        SIGCHLD | SIGURG | SIGWINCH => "ignored",
-        SIGSTOP | SIGTSTP | SIGTTIN | SIGTTOU => "stops",
-        SIGCONT => "continues",
-        SIGQUIT | SIGILL | SIGTRAP | SIGABRT | SIGBUS | SIGFPE | SIGSEGV
-        | SIGXCPU | SIGXFSZ | SIGSYS => "terminates, core dump",
-        _ => TERMINATES,
-    }
-}
-
-/// When the kernel or a program sends it.
-fn meaning(signal: Signal) -> &'static str {
-    use Signal::*;
-    match signal {
-        SIGHUP => "the terminal was closed",
-        SIGINT => "Ctrl-C",
-        SIGQUIT => "Ctrl-\\",
-        SIGILL => "an invalid instruction",
-        SIGTRAP => "a breakpoint",
-        SIGABRT => "abort(3)",
-        SIGBUS => "an access behind the end of a mapped file",
-        SIGFPE => "an arithmetic error: a division by zero",
-        SIGKILL => "cannot be handled, ignored or blocked",
-        SIGUSR1 | SIGUSR2 => "for the program to define",
-        SIGSEGV => "an invalid memory address",
-        SIGPIPE => "a write to a pipe that no process reads",
-        SIGALRM => "alarm(2)",
-        SIGTERM => "a request to exit: the default of kill(1)",
-        SIGCHLD => "a child exited or stopped",
-        SIGCONT => "continues a stopped process",
-        SIGSTOP => "cannot be handled, ignored or blocked",
-        SIGTSTP => "Ctrl-Z",
-        SIGTTIN => "a background process reads its terminal",
-        SIGTTOU => "a background process writes to its terminal",
-        SIGURG => "out-of-band data on a socket",
-        SIGXCPU => "more processor time than allowed",
-        SIGXFSZ => "a larger file than allowed",
-        SIGVTALRM | SIGPROF => "setitimer(2)",
-        SIGWINCH => "the terminal changed its size",
-        SIGIO => "a descriptor is ready",
-        SIGSYS => "a system call that does not exist",
-        // Not every system has these.
-        _ => match signal.as_str() {
-            "SIGPWR" => "a power failure",
-            "SIGSTKFLT" => "not used",
-            _ => "",
-        },
-    }
-}
+/// Each signal: its name, its default action, what it stands for (signal(7)).
+const TABLE: [(&str, &str, &str); 31] = [
+    ("SIGHUP", TERMINATES, "the terminal was closed"),
+    ("SIGINT", TERMINATES, "Ctrl-C"),
+    ("SIGQUIT", DUMPS_CORE, "Ctrl-\\"),
+    ("SIGILL", DUMPS_CORE, "an invalid instruction"),
+    ("SIGTRAP", DUMPS_CORE, "a breakpoint"),
+    ("SIGABRT", DUMPS_CORE, "abort(3)"),
+    ("SIGBUS", DUMPS_CORE, "an access beyond the end of a mapped file"),
+    ("SIGFPE", DUMPS_CORE, "an arithmetic error: a division by zero"),
+    ("SIGKILL", TERMINATES, "cannot be handled, ignored or blocked"),
+    ("SIGUSR1", TERMINATES, "for the program to define"),
+    ("SIGSEGV", DUMPS_CORE, "an invalid memory address"),
+    ("SIGUSR2", TERMINATES, "for the program to define"),
+    ("SIGPIPE", TERMINATES, "a write to a pipe that no process reads"),
+    ("SIGALRM", TERMINATES, "alarm(2)"),
+    ("SIGTERM", TERMINATES, "a request to exit: the default of kill(1)"),
+    ("SIGSTKFLT", TERMINATES, "not used"),
+    ("SIGCHLD", "ignored", "a child exited or stopped"),
+    ("SIGCONT", "continues", "continues a stopped process"),
+    ("SIGSTOP", "stops", "cannot be handled, ignored or blocked"),
+    ("SIGTSTP", "stops", "Ctrl-Z"),
+    ("SIGTTIN", "stops", "a background process reads its terminal"),
+    ("SIGTTOU", "stops", "a background process writes to its terminal"),
+    ("SIGURG", "ignored", "out-of-band data on a socket"),
+    ("SIGXCPU", DUMPS_CORE, "more processor time than allowed"),
+    ("SIGXFSZ", DUMPS_CORE, "a larger file than allowed"),
+    ("SIGVTALRM", TERMINATES, "setitimer(2)"),
+    ("SIGPROF", TERMINATES, "setitimer(2)"),
+    ("SIGWINCH", "ignored", "the terminal changed its size"),
+    ("SIGIO", TERMINATES, "a descriptor is ready"),
+    ("SIGPWR", TERMINATES, "a power failure"),
+    ("SIGSYS", DUMPS_CORE, "a system call that does not exist"),
+];

@@ -6,7 +6,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 ///
 /// Ctrl-C sends SIGINT to every process of the terminal's foreground group: to
 /// the parent and to its workers. A terminal that closes sends SIGHUP in the
-/// same way. The parent decides what happens then, and tells its workers; a
+/// same way. The parent decides what happens then, and instructs its workers; a
 /// worker that died of the signal itself would lose its open connections.
 ///
 /// # Errors

@@ -116,7 +116,7 @@ impl Plan {
 // ANCHOR_END: carry_out
 
 // ANCHOR: event_json
-/// An event with what a listener in Node gets. `None`: Node has no such event.
+/// An event with what Node passes to its callback. `None`: Node has no such event.
 pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
     Some(match event {
         Event::Spawn(id) => {

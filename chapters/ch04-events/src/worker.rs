@@ -1,6 +1,5 @@
 // ANCHOR: imports
-//! The children: those of the tour, each of which exits in its own way, and an
-//! echo.
+//! The child: an echo, or one of the tour's children, which exit in different ways.
 
 use std::{
     io,

@@ -11,7 +11,7 @@ use std::{
 use ch01_fork_ipc::ExitStatus;
 use ch03_handles::Handle;
 use ch04_events::{ChildError, Event, Id};
-use common::events::{children, closed, life, shell, told, wait, words};
+use common::events::{children, closed, described, life, shell, wait, words};
 use nix::{
     errno::Errno,
     sys::signal::{Signal, raise},
@@ -27,7 +27,7 @@ fn two_hundred_children_at_once_and_each_has_its_events_in_order() {
         .collect();
     let mut lives: BTreeMap<Id, Vec<String>> = BTreeMap::new();
     for event in wait(&mut children, |all| closed(all) == 200) {
-        let (id, word) = told(&event);
+        let (id, word) = described(&event);
         lives.entry(id.expect("no signal was sent")).or_default().push(word);
     }
     for (n, id) in ids.into_iter().enumerate() {
@@ -53,12 +53,12 @@ fn a_child_that_floods_does_not_keep_the_others_waiting() {
     let other = children.spawn(shell("say '\"hi\"'; exit 2"));
     let events = wait(&mut children, |all| closed(all) == 1);
     let words: Vec<_> =
-        events.iter().map(told).filter(|(id, _)| *id == Some(other)).collect();
+        events.iter().map(described).filter(|(id, _)| *id == Some(other)).collect();
     assert_eq!(words.len(), 5, "{words:?}");
     children.kill(flood, Signal::SIGKILL);
     let events = wait(&mut children, |all| closed(all) == 1);
     assert_eq!(
-        told(events.last().expect("an end")).1,
+        described(events.last().expect("an end")).1,
         "close Ok(Signaled(SIGKILL))"
     );
 }

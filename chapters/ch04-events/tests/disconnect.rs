@@ -31,7 +31,7 @@ fn connection() -> (Handle, TcpStream) {
 #[track_caller]
 fn assert_usable(events: Vec<Event>, message: &str, mut client: TcpStream) {
     let returned = events.into_iter().find_map(|event| match event {
-        Event::Returned(_, told, fd) if told == message => Some(fd),
+        Event::Returned(_, sent_with, fd) if sent_with == message => Some(fd),
         _ => None,
     });
     let mut stream = TcpStream::from(returned.expect("it came back"));
@@ -46,8 +46,7 @@ fn sleeper(children: &mut Children) -> Id {
     children.spawn(shell("exec sleep 1000"))
 }
 
-/// Node's child gets everything that was sent before the disconnect, and then
-/// the end.
+/// Node's child gets everything that was sent before the disconnect, and then EOF.
 #[test]
 fn a_disconnect_waits_for_what_was_sent_before() {
     let Some(node) = node() else { return };
@@ -141,8 +140,7 @@ fn a_handle_for_a_channel_that_has_just_closed_comes_back() {
     life(&mut children);
 }
 
-/// The child dies with a handle in its socket that it has not read, and two
-/// that wait.
+/// The child dies before it reads the first of three handles.
 #[test]
 fn a_handle_that_was_written_and_never_read_comes_back() {
     let (_turn, mut children) = children();
@@ -179,7 +177,7 @@ fn a_handle_whose_message_was_written_in_part_comes_back() {
     assert_usable(events, &message, client);
 }
 
-/// A child that does not read delays the end of a disconnect. Its death ends it.
+/// A child that does not read delays a disconnect, until the child is killed.
 #[test]
 fn a_disconnect_that_waits_ends_with_the_child() {
     let (_turn, mut children) = children();
@@ -196,9 +194,9 @@ fn a_disconnect_that_waits_ends_with_the_child() {
     assert_usable(events, "a", client);
 }
 
-/// The child has exited, and a descendant holds the channel. Whether that has
-/// the handle, the parent cannot know. Two processes must not have it: it is
-/// not given back.
+/// The child has exited, and a descendant holds the channel. The parent cannot
+/// know whether the descendant has read the handle. Two processes must not have
+/// it, so it is not given back.
 #[test]
 fn after_a_disconnect_a_handle_that_a_descendant_may_have_is_not_returned() {
     for disconnect_first in [false, true] {

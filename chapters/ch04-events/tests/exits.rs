@@ -1,4 +1,4 @@
-//! A child exits while something else happens, or something of it stays.
+//! A child exits while something else happens, or a descendant of it runs on.
 
 mod common;
 
@@ -29,8 +29,8 @@ fn peak_memory(pid: i32) -> u64 {
     peak.parse().expect("a number")
 }
 
-/// A write to a child that has exited fails. That is no error of the child's:
-/// it is about to be reaped.
+/// A write to a child that has exited fails. That is no error: the child is about
+/// to be reaped.
 #[test]
 fn what_is_sent_to_a_child_that_has_just_exited_is_no_error() {
     let (_turn, mut children) = children();
@@ -98,11 +98,11 @@ fn a_descendant_that_floods_does_not_fill_the_memory() {
     assert!(peak < 150_000, "it has used {peak} KiB");
 }
 
-/// It asks for more answers than its socket holds, and reads none of them. Its
-/// parent stops to read, and waits without using the processor. When the child
+/// The child asks for more answers than its socket holds, and reads none of them.
+/// Its parent stops reading, and waits without using the processor. When the child
 /// is killed, the rest of what it sent arrives, and then its exit.
 #[test]
-fn a_child_that_asks_and_does_not_listen_is_reaped() {
+fn a_child_that_does_not_read_the_answers_is_reaped() {
     let (_turn, mut children) = children();
     let text = "x".repeat(1000);
     let handle =
@@ -145,7 +145,7 @@ fn thread_cpu_time() -> Duration {
     Duration::from_nanos(time.parse().expect("a number"))
 }
 
-/// As process 1 of a container, a parent gets the orphans of all.
+/// As process 1 of a container, a parent becomes the parent of every orphan.
 #[test]
 fn process_1_reaps_orphans() {
     let namespace =

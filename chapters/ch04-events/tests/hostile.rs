@@ -1,5 +1,4 @@
-//! Children that do not keep to the protocol. Each is an event, and `watch`
-//! lives on.
+//! Children that break the protocol. Each fault is an event, and `watch` goes on.
 
 mod common;
 
@@ -15,7 +14,7 @@ use common::{
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use testkit::{Output, Program, fds};
 
-/// The codes of the error events among the lines, and every line that is none.
+/// The codes of the error events, and all other lines.
 fn errors(output: &Output) -> (Vec<String>, Vec<String>) {
     let (errors, others): (Vec<_>, Vec<_>) = masked(&output.stdout)
         .into_iter()
@@ -92,7 +91,7 @@ fn a_handle_message_without_its_descriptor_is_an_error() {
     let (codes, others) = errors(&output);
     assert_eq!(codes.len(), 1, "{}", output.stdout);
     let [exit, close] = exited(3);
-    // The NACK that the child has sent back is for no handle, and never shown.
+    // The child has sent the NACK back. It is an internal message and never shown.
     assert_eq!(others, [SPAWN, &message("2"), DISCONNECT, &exit, &close]);
 }
 
@@ -119,8 +118,8 @@ fn internal_messages_are_never_shown() {
     assert_events(&output, [SPAWN, &shown, &also, DISCONNECT, &exit, &close]);
 }
 
-/// Not a test: the child of the next one. It sends descriptors that no message
-/// speaks of.
+/// Not a test: the child of the next test. It sends descriptors without an
+/// envelope.
 #[test]
 #[ignore = "the test below runs it"]
 fn sends_descriptors_for_nothing() {

@@ -157,9 +157,8 @@ fn channels_that_the_parent_closes() {
     });
 }
 
-/// When the channel is the last to end, after `exit`, Node reports `close` one
-/// tick too early: before `disconnect`. In `watch`, `close` is always the last
-/// event.
+/// When the channel ends last, after `exit`, Node reports `close` one tick too
+/// early: before `disconnect`. In `watch`, `close` is always the last event.
 #[test]
 fn grandchildren_that_keep_the_channel_or_the_output() {
     with_node(|node| {

@@ -1,4 +1,4 @@
-//! The parent's own signals come through the same loop as everything else.
+//! Signals to the parent itself arrive in the same loop as everything else.
 
 mod common;
 
@@ -11,7 +11,7 @@ use testkit::{Running, Signal, assert_all_gone, cpu_time, zombies_of};
 
 const SOON: Duration = Duration::from_secs(2);
 
-/// Starts `watch` with a child that has said that it is ready.
+/// Starts `watch`, and waits until its child is ready.
 #[track_caller]
 fn ready(script: &str) -> Running {
     let running = watch(&[], bash(script)).start();
@@ -26,7 +26,11 @@ fn a_signal_to_watch_goes_to_its_child_and_watch_follows() {
         let family = running.processes();
         running.signal(signal);
         assert_all_gone(&family, None, SOON);
-        assert_eq!(running.wait(LONG).code(), Some(0), "it has told the end of it");
+        assert_eq!(
+            running.wait(LONG).code(),
+            Some(0),
+            "it has printed the last event"
+        );
         running.wait_for_line("close");
         let [exit, close] = killed(signal.as_str());
         let expected = [SPAWN, &message("\"ready\""), DISCONNECT, &exit, &close];
@@ -43,11 +47,7 @@ fn a_second_signal_ends_watch_at_once_whatever_its_child_does() {
     running.signal(Signal::SIGTERM);
     running.wait_for_line(&message("\"no\""));
     running.signal(Signal::SIGINT);
-    assert_eq!(
-        running.wait(SOON).code(),
-        Some(1),
-        "the child was killed, not ended"
-    );
+    assert_eq!(running.wait(SOON).code(), Some(1), "the child was killed");
     assert_all_gone(&family, None, SOON);
 }
 
@@ -61,7 +61,7 @@ fn a_watch_that_is_killed_leaves_nothing() {
 }
 
 #[test]
-fn stray_signals_mean_nothing() {
+fn signals_without_a_reason_change_nothing() {
     let running = ready(
         "say '\"ready\"'; while read -r -t 0.01 x <&$fd; [ $? -gt 128 ]; do :; done",
     );
@@ -80,14 +80,13 @@ fn stray_signals_mean_nothing() {
 
 #[test]
 fn an_idle_watch_uses_no_cpu_and_leaves_no_zombie() {
-    // One child is silent; the other has ended, and something still holds its
-    // output.
+    // One child is silent. The other has exited, and a grandchild holds its output.
     let silent = watch(&[], ["sleep", "1000"]).start();
     let ended = watch(&[], bash("sleep 1000 & exit 0")).start();
     silent.wait_for_line("spawn");
     ended.wait_for_line("exit");
     let before = [&silent, &ended].map(|it| cpu_time(it.pid()));
-    // Work of others is the clock.
+    // Ten tours take some time.
     let tours = (0..10).filter(|_| program().output().status.success()).count();
     assert_eq!(tours, 10);
     for (running, before) in [&silent, &ended].into_iter().zip(before) {

@@ -1,5 +1,5 @@
-//! Signals as something to read. A process has one such pipe, so these tests
-//! take turns.
+//! Signals that poll(2) can wait for. A process has one `SignalPipe` at a time, so
+//! these tests take turns.
 
 use std::{
     io::ErrorKind,
@@ -24,7 +24,7 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sets what a signal does, and tells what it did before.
+/// Sets what a signal does, and returns what it did before.
 fn set(signal: Signal, handler: SigHandler) -> SigHandler {
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
     // SAFETY: only to ignore it, or the default: neither runs code of ours.
@@ -45,7 +45,7 @@ fn raise_all(signals: &[Signal]) {
 }
 
 #[test]
-fn each_signal_is_told_once() {
+fn each_signal_is_returned_once() {
     let _turn = turn();
     let mut pipe = SignalPipe::new(&PAIR).expect("the only one");
     assert!(!readable(&pipe) && pipe.take().is_empty(), "nothing has happened");
@@ -124,7 +124,7 @@ fn a_signal_that_cannot_be_caught_is_refused() {
         matches!(set(Signal::SIGUSR1, SigHandler::SigDfl), SigHandler::SigDfl),
         "all is as before"
     );
-    SignalPipe::new(&PAIR).expect("nothing is left of the ones that failed");
+    SignalPipe::new(&PAIR).expect("the failed calls have left nothing");
 }
 
 /// From fork to exec a child has its parent's handlers, and its parent's pipe.
@@ -139,7 +139,7 @@ fn a_child_s_signals_are_not_its_parent_s() {
         unsafe { command.pre_exec(|| Ok(raise(Signal::SIGUSR1)?)) };
         assert!(
             command.status().expect("it runs").success(),
-            "the handler runs there, and is mute"
+            "the handler runs there, and writes nothing"
         );
     }
     assert!(!readable(&pipe), "a child has written into its parent's pipe");

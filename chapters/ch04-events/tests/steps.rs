@@ -23,8 +23,7 @@ fn lines(name: &str) -> Vec<String> {
     output.stdout.lines().map(str::to_owned).collect()
 }
 
-/// The first child takes two seconds. Its parent hears of the others only
-/// afterwards.
+/// The first child takes two seconds. Only then does its parent ask for the others.
 #[test]
 fn exit_status_waits_for_one_child_after_another() {
     let lines = lines("exit_status");
@@ -48,12 +47,12 @@ fn a_signal_before_the_call_interrupts_nothing() {
     }
     assert!(
         lines[5].ends_with("2 s"),
-        "it has slept through the signal: {lines:?}"
+        "the signal did not interrupt read: {lines:?}"
     );
 }
 
 #[test]
-fn self_pipe_hears_of_every_child_and_of_the_output() {
+fn self_pipe_reports_every_child_and_the_output() {
     let lines = lines("self_pipe");
     assert_eq!(lines.len(), 5, "{lines:?}");
     assert!(

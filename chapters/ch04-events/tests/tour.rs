@@ -94,7 +94,7 @@ fn a_signal_in_the_middle_stops_the_tour_and_kills_its_child() {
         assert_eq!(tour.wait(LONG).code(), Some(code));
         tour.wait_for_stderr(&format!("got {signal}: the tour stops here"));
         assert_all_gone(&family[..2], None, LONG);
-        // The child of bash is not the tour's. The kit kills it.
+        // The tour does not know the child of bash. `testkit` kills it.
         assert!(
             try_eventually(LONG, || tour.children().is_empty().then_some(()))
                 .is_some()

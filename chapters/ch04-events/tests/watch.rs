@@ -1,5 +1,4 @@
-//! What `watch` prints of each kind of child: these lines, in this order, to
-//! the letter.
+//! What `watch` prints of each kind of child: exactly these lines.
 
 mod common;
 

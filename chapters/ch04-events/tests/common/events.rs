@@ -12,7 +12,7 @@ use testkit::Signal;
 
 use super::{LONG, bash};
 
-/// A `Children` that no other test has, as long as the guard lives.
+/// A `Children`. Other tests wait for theirs until the guard is dropped.
 pub fn children() -> (MutexGuard<'static, ()>, Children) {
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -27,8 +27,8 @@ pub fn shell(script: &str) -> Command {
     command
 }
 
-/// An event in a word or two, and the child that it is about.
-pub fn told(event: &Event) -> (Option<Id>, String) {
+/// The child that an event is about, and the event in a few words.
+pub fn described(event: &Event) -> (Option<Id>, String) {
     match event {
         Event::Spawn(id) => (Some(*id), "spawn".to_owned()),
         Event::Message(id, message, None) => {
@@ -52,7 +52,7 @@ pub fn told(event: &Event) -> (Option<Id>, String) {
 
 /// The events in words, without the ids.
 pub fn words(events: &[Event]) -> Vec<String> {
-    events.iter().map(|event| told(event).1).collect()
+    events.iter().map(|event| described(event).1).collect()
 }
 
 /// Collects events until `done` holds for them.
@@ -82,7 +82,7 @@ pub fn life(children: &mut Children) -> Vec<String> {
     words(&wait(children, |all| closed(all) == 1))
 }
 
-/// Collects events until one of them is `word`.
+/// Collects events until `word` is among them.
 #[track_caller]
 pub fn wait_for(children: &mut Children, word: &str) -> Vec<Event> {
     wait(children, |all| words(all).iter().any(|it| it == word))

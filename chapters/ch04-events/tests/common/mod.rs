@@ -9,10 +9,10 @@ use std::{ffi::OsStr, os::fd::OwnedFd, time::Duration};
 
 use testkit::{Output, Program, zombies_of};
 
-/// More than anything here takes, also on a busy machine.
+/// Longer than anything here takes, even on a busy machine.
 pub const LONG: Duration = Duration::from_secs(15);
 
-/// In bash: the channel's number, and a word that sends a line.
+/// In bash: the channel's number, and a function that sends a line.
 const WORDS: &str = "fd=$NODE_CHANNEL_FD; say() { printf '%s\\n' \"$1\" >&$fd; };";
 
 pub const SPAWN: &str = r#"{"event":"spawn","pid":PID}"#;
@@ -41,19 +41,19 @@ pub fn message(json: &str) -> String {
     format!(r#"{{"event":"message","message":{json}}}"#)
 }
 
-/// The last two events of a child that has ended by itself.
+/// The last two events of a child that exits by itself.
 pub fn exited(code: i32) -> [String; 2] {
     ["exit", "close"]
         .map(|it| format!(r#"{{"event":"{it}","code":{code},"signal":null}}"#))
 }
 
-/// The last two events of a child that a signal has ended.
+/// The last two events of a child that a signal kills.
 pub fn killed(signal: &str) -> [String; 2] {
     ["exit", "close"]
         .map(|it| format!(r#"{{"event":"{it}","code":null,"signal":"{signal}"}}"#))
 }
 
-/// Lines with every number behind a `pid` replaced by `PID`.
+/// Lines with every number after a `pid` replaced by `PID`.
 pub fn masked(text: &str) -> Vec<String> {
     text.lines().map(mask).collect()
 }
@@ -89,12 +89,12 @@ pub fn pipe() -> (OwnedFd, OwnedFd) {
     nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe")
 }
 
-/// Children that end and leave a grandchild behind, which reads to the end of
-/// standard input.
+/// Children that exit while a grandchild of theirs runs on, and reads standard
+/// input up to its end.
 pub const LEAVES_ITS_OUTPUT: &str = "eval \"exec $fd>&-\"; cat <&0 & exit 5";
 pub const LEAVES_THE_CHANNEL: &str = "cat <&0 > /dev/null 2>&1 & exit 5";
 
-/// The events of such a child. Its grandchild goes only when `exit` has been told.
+/// The events of such a child. Its grandchild exits only after `exit` was reported.
 #[track_caller]
 pub fn events_with_a_grandchild(program: Program) -> Vec<String> {
     let (reader, writer) = pipe();
@@ -111,7 +111,7 @@ pub fn events_with_a_grandchild(program: Program) -> Vec<String> {
     );
     drop(writer);
     assert!(running.wait(LONG).success(), "{}", running.stderr());
-    // In whatever order they come.
+    // Their order differs.
     for last in ["close", "disconnect"] {
         running.wait_for_line(last);
     }
