@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
-echo '$ node book/node/heard.js &'
+echo '$ node book/node/usr2.js &'
 : >"$work/log"
-node book/node/heard.js >>"$work/log" &
+node book/node/usr2.js >>"$work/log" &
 node=$!
 started+=("$node")
 until_log 'is ready'
