@@ -1,4 +1,4 @@
-//! A server's listener: how many connections may wait in it, and for how long a server
+//! A server's listener: how many connections may wait in it, and how long a server
 //! leaves it alone after accept(2) has failed.
 
 use std::{
@@ -23,8 +23,7 @@ const BACKLOG: i32 = 4096;
 /// the backlog, so poll(2) returns at once: without a pause that is a busy loop.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener on `addr` and `port`, and its address: with port 0, the kernel chooses
-/// one.
+/// A listener on `addr` and `port`, and its address: port 0 takes a free one.
 pub(crate) fn listen(
     addr: &str,
     port: u16,
