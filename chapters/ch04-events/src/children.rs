@@ -79,8 +79,8 @@ impl Children {
         // A child is forgotten one call after its `Close`: `pid` knows it until then.
         self.children.retain(|_, child| !child.is_closed());
         loop {
-            // Before poll(2), which a signal can interrupt before it has looked at
-            // any descriptor: then what is there already is reported all the same.
+            // Taken before poll(2). A signal can end poll(2) before it looks at any
+            // descriptor: then the next turn reports what is there.
             let time_is_up = until.is_some_and(|until| until <= Instant::now());
             self.step(until)?;
             if !self.events.is_empty() || time_is_up {

@@ -67,8 +67,8 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
     let mut act_at = plan.after.map(|after| Instant::now() + after);
     let mut kill_at = None;
     loop {
-        // Before `wait`: if this process was stopped meanwhile (SIGSTOP), what the
-        // child did counts before what the clock says.
+        // Taken before `wait`: if this process is stopped in there (SIGSTOP), the
+        // child's events are handled before a deadline that has passed meanwhile.
         let now = Instant::now();
         for event in children.wait(act_at.into_iter().chain(kill_at).min())? {
             if let Some(line) = event_json(&event, &children) {
