@@ -1,4 +1,4 @@
-//! # Chapter 4: what a parent hears
+//! # Chapter 4: child events and signals
 //!
 //! A child sends messages, closes its channel, prints, exits. Each of these
 //! reaches the parent in another way: through a socket, a pipe, or a signal and
