@@ -123,10 +123,11 @@ fn child() {
         env::var("NODE_CHANNEL_FD").unwrap_or_else(|_| give_up("it is not set"));
     let number: RawFd =
         number.parse().unwrap_or_else(|_| give_up("it is not a number"));
-    // SAFETY: it is only copied, which fails if it is not open.
-    if number < 3
-        || unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().is_err()
-    {
+    // SAFETY: the descriptor is only copied, which fails if it is not open.
+    let is_open = |number| {
+        unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().is_ok()
+    };
+    if number < 3 || !is_open(number) {
         give_up(&format!("descriptor {number} is not open, or a standard stream"));
     }
     // SAFETY: it is open, and the parent left it open for us.
