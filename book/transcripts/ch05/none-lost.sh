@@ -3,6 +3,6 @@
 . "$(dirname "$0")/../terminal.bash"
 serve_step ch05-restart drain
 cd "$work"
-type_in 'ask() { curl -s -m 5 http://127.0.0.1:1337 >>answers || echo lost; }'
-type_in 'for i in {1..50}; do ask & done | grep -c lost'
+type_in 'ask() { curl -s -m 5 http://127.0.0.1:1337 || echo lost; }'
+type_in 'for i in {1..50}; do ask & done | tee answers | grep -c lost'
 type_in 'grep -c handled answers'

@@ -218,7 +218,8 @@ impl Supervisor {
     fn start_missing(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         self.retry_at.take_if(|retry_at| *retry_at <= now);
-        // The next worker may fail too, so it waits. Failures at once are one.
+        // The next worker may fail too, so it waits. Several failures before this
+        // call, or during a pause, make one pause.
         if mem::take(&mut self.start_failed) && self.retry_at.is_none() {
             self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             self.retry_at = Some(now + self.pause);
@@ -227,12 +228,12 @@ impl Supervisor {
         if self.retry_at.is_some() {
             return actions;
         }
-        // A worker counts until it has exited: crashes and slow clients together
-        // must not fill the process table.
         let active =
             |state: &&State| matches!(state, State::Starting { .. } | State::Ready);
         let active = self.workers.values().filter(active).count();
         let missing = self.want.saturating_sub(active);
+        // Here, retiring workers count too: crashes and slow clients together
+        // must not fill the process table.
         let running = self.workers.len();
         let room = (2 * self.want + 8).saturating_sub(running);
         self.told_full &= running > self.want;
@@ -301,7 +302,7 @@ impl Supervisor {
 
 // ANCHOR: state_deadline
 impl State {
-    /// When the worker is asked more firmly, if it has made no progress.
+    /// When the worker is killed or sent SIGTERM, if it is still in this state.
     fn deadline(self) -> Option<Instant> {
         match self {
             State::Starting { kill_at } | State::Retiring { kill_at } => {

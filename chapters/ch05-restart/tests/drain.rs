@@ -103,7 +103,7 @@ fn to_be_asked_again_changes_nothing() {
     let mut client = accepted_by(&alone, HALF[0]);
     for _ in 0..5 {
         alone.worker.signal(Signal::SIGTERM);
-        // Each of them is taken for itself.
+        // A signal that is pending already is not queued again: wait for each.
         let pid = alone.worker.pid();
         eventually("the signal was taken", SOON, || !is_pending(pid));
     }
@@ -178,7 +178,8 @@ fn what_arrives_while_a_draining_worker_is_stopped_is_answered() {
     }
 }
 
-/// More answers than the socket holds, and then the parent is gone: no answer can be written.
+/// More answers than the socket holds, and then the parent exits: the worker cannot
+/// write them.
 #[test]
 fn a_parent_that_asks_reads_nothing_and_dies_ends_its_worker() {
     let (program, mut stream) = program().arg("worker").channel();

@@ -189,7 +189,7 @@ fn a_flood_of_acknowledgements_does_not_keep_the_master_from_stopping() {
     flood(r#"'{"cmd":"NODE_HANDLE_ACK"}'"#);
 }
 
-/// Each wants an answer, and the worker reads none.
+/// The master must answer each message, and the worker reads no answer.
 #[test]
 fn a_flood_of_handles_that_are_none_does_not_keep_the_master_from_stopping() {
     flood(r#"'{"cmd":"NODE_HANDLE"}'"#);

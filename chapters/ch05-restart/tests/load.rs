@@ -169,7 +169,7 @@ fn sigkill(times: usize) {
         // While it is stopped it accepts nothing: what it holds now is what its
         // death costs.
         victim.signal(Signal::SIGSTOP);
-        eventually("it is stopped, or gone", SOON, || {
+        eventually("it is stopped, or has exited", SOON, || {
             let state = status(victim.pid, "State:");
             !victim.alive() || state.is_some_and(|state| state == "T (stopped)")
         });

@@ -1,5 +1,5 @@
-//! The other half of each pair is Node's: Node's workers under our master, and our
-//! workers under a master in Node.
+//! Together with Node: workers in Node under our master, and our workers under a
+//! master in Node.
 
 mod common;
 
@@ -16,7 +16,7 @@ use testkit::{
     pid_in, try_eventually,
 };
 
-const ARTICLE: &str = include_str!("node/worker.js");
+const THROWS: &str = include_str!("node/worker.js");
 const SLOW: &str = include_str!("node/slow.js");
 const PARENT: &str = include_str!("node/parent.js");
 
@@ -31,8 +31,8 @@ fn node_workers(workers: usize, source: &str) -> Option<(Running, NodeScript)> {
 }
 
 #[test]
-fn the_articles_workers_are_healed() {
-    let Some((server, _script)) = node_workers(2, ARTICLE) else { return };
+fn workers_in_node_that_throw_are_replaced() {
+    let Some((server, _script)) = node_workers(2, THROWS) else { return };
     let mut pids = BTreeSet::new();
     for number in 1..=8 {
         let response = http::get(server.addr());
@@ -51,9 +51,9 @@ fn the_articles_workers_are_healed() {
 }
 
 #[test]
-fn nothing_is_left_of_the_articles_workers() {
+fn nothing_is_left_of_workers_in_node() {
     for end in [Signal::SIGTERM, Signal::SIGKILL] {
-        let Some((server, _script)) = node_workers(2, ARTICLE) else { return };
+        let Some((server, _script)) = node_workers(2, THROWS) else { return };
         let (family, port) = (server.processes(), server.port());
         server.signal(end);
         let code = server.wait(Duration::from_secs(4)).code();

@@ -166,8 +166,8 @@ fn at_most_2n_plus_8_workers_run_and_the_log_says_so_once() {
     let server = server(1, 1);
     let full = "10 workers run: none starts before another one exits";
     let mut slow: Vec<Client> = Vec::new();
-    // Each client holds its worker for 5 s: on a busy machine, the first ones are
-    // over before the tenth worker is there.
+    // Each client holds its worker for 5 s: on a busy machine, the first workers
+    // exit before the tenth has started.
     while !server.stdout().contains(full) {
         wait_until_full(&server, 1);
         slow.push(accepted(&server, HALF[0]));

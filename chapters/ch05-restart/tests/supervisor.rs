@@ -201,7 +201,7 @@ fn where_2n_plus_8_run_no_other_starts_before_one_exits_and_that_is_told_once() 
     ready.push(policy.start_ready());
     let next = ready.remove(0);
     assert_eq!(policy.tell(Input::Retiring(next)), [], "not told again");
-    // When only 2 are left, it is over. If it happens again, it is told again.
+    // When only 2 workers run, the limit is over. At the next time it is told again.
     policy.after(5_500);
     for id in (0..=11).filter(|&id| id != 5) {
         policy.supervisor.record(policy.now, Input::Exited(Id(id)));

@@ -86,7 +86,7 @@ impl World {
         self.lost += before.saturating_sub(after);
         let recorded = self.policy.supervisor.record(self.policy.now, input);
         self.history.push((self.policy.clock(), Box::new(input)));
-        // A worker whose channel was closed may say what it likes.
+        // The model has no state `Disconnected`: while the server stops, they differ.
         let exempt = matches!(input, Input::Stop) || self.stopping.is_some();
         self.must(
             exempt || recorded == changes,

@@ -80,8 +80,8 @@ pub fn most_at_once(server: &Running) -> usize {
 }
 
 /// Goes through the master's log: which workers serve in the end, and how many did
-/// at most. A worker begins with the word `begins`, and ends with its `drains` or
-/// its exit.
+/// at most. A worker serves from its line with the word `begins` until its line with
+/// `drains`, or until it exits.
 fn replay(server: &Running, begins: &str) -> (BTreeSet<i32>, usize) {
     let (mut serving, mut most) = (BTreeSet::new(), 0);
     let log = server.stdout();

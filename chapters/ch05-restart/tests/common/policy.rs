@@ -63,7 +63,7 @@ impl Policy {
         id
     }
 
-    /// Milliseconds until the supervisor wants to be asked again.
+    /// Milliseconds until the supervisor must decide again.
     pub fn next_in(&self) -> Option<u128> {
         let deadline = self.supervisor.deadline();
         deadline.map(|at| at.saturating_duration_since(self.now).as_millis())

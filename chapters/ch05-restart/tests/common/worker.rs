@@ -37,7 +37,7 @@ pub fn alone_as(program: Program) -> Alone {
     let received = VecDeque::new();
     let mut alone = Alone { worker, channel, addr, listener, received };
     let copy = Handle::TcpListener(alone.listener.try_clone().expect("a copy"));
-    alone.channel.send_handle(Value::from("server"), copy).expect("it leaves");
+    alone.channel.send_handle(Value::from("server"), copy).expect("it is sent");
     let first = alone.next();
     assert!(
         matches!(first, Received::Acked),

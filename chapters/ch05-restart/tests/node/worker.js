@@ -1,4 +1,4 @@
-// The article's worker: it answers, throws, says `suicide`, and exits.
+// A worker in Node: it answers, throws, sends `suicide`, and exits.
 const http = require('http');
 
 const server = http.createServer((request, response) => {
