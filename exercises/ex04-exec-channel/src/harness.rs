@@ -123,8 +123,8 @@ fn child() {
         env::var("NODE_CHANNEL_FD").unwrap_or_else(|_| give_up("it is not set"));
     let number: RawFd =
         number.parse().unwrap_or_else(|_| give_up("it is not a number"));
-    // SAFETY: the descriptor is only copied, which fails if it is not open.
     let is_open = |number| {
+        // SAFETY: the descriptor is only copied, which fails if it is not open.
         unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().is_ok()
     };
     if number < 3 || !is_open(number) {
