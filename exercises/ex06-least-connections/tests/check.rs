@@ -327,8 +327,8 @@ fn count(clients: &[Client]) -> HashMap<i32, usize> {
 fn wait_for_loads(server: &Running, wanted: &[&str], story: &str) {
     let shows_one = || {
         let said = server.stdout();
-        let shown = said.lines().filter_map(|it| it.strip_prefix("loads: "));
-        shown.last().is_some_and(|last| wanted.contains(&last)).then_some(())
+        let mut shown = said.lines().filter_map(|it| it.strip_prefix("loads: "));
+        shown.next_back().is_some_and(|last| wanted.contains(&last)).then_some(())
     };
     assert!(
         try_eventually(LIMIT, shows_one).is_some(),

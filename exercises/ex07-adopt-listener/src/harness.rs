@@ -1,32 +1,42 @@
-//! Given: takes over the channel, and calls your functions one after the other.
+//! Given: a worker, which calls your function, and a parent that sends it listeners.
 
-use std::env;
-use std::process::{ExitCode, id};
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+use std::process::{Command, ExitCode, id};
+use std::{env, iter};
 
-use ch01_fork_ipc::inherited_channel;
-use ch02_balance::FdChannel;
+use anyhow::Context as _;
+use ch01_fork_ipc::{Child, inherited_channel};
+use ch02_balance::{FdChannel, Received, poll_tokens};
+use nix::poll::PollFd;
+use serde_json::json;
 
-use crate::solution::{receive_listener, serve};
+use crate::solution::serve;
 
 const USAGE: &str = "\
-Usage: ex07-adopt-listener worker
-
-A worker: serves the listener that its parent sends. Chapter 3 has a parent for it:
-
-  cargo run -p ch03-handles -- --workers 2 --exec target/debug/ex07-adopt-listener worker
+Usage: ex07-adopt-listener           listens on the ports 1337 and 1338, and has two workers serve both
+       ex07-adopt-listener worker    a worker: serves the listeners that it receives (needs a channel)
 ";
+
+/// The listeners of the parent.
+const LISTENERS: [(&str, &str); 2] =
+    [("front", "127.0.0.1:1337"), ("admin", "127.0.0.1:1338")];
 
 pub fn run() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
-    if words != ["worker"] {
-        eprint!("{USAGE}");
-        return ExitCode::from(2);
-    }
-    match work() {
-        // The process ends here, and with it all threads, whatever they do.
+    let result = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => start_workers(),
+        ["worker"] => work(),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        // The process exits here, and all of its threads with it.
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("process {}: {error:#}", id());
             ExitCode::FAILURE
         }
     }
@@ -34,13 +44,44 @@ pub fn run() -> ExitCode {
 
 fn work() -> anyhow::Result<()> {
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
-    let mut channel = FdChannel::new(unsafe { inherited_channel() }?)?;
-    let Some(listener) = receive_listener(&mut channel)? else {
-        println!("worker {}: the parent has gone, and sent no listener", id());
-        return Ok(());
-    };
-    println!("worker {}: has a listener on {}", id(), listener.local_addr()?);
-    serve(listener, channel)?;
-    println!("worker {}: the parent has gone", id());
+    serve(FdChannel::new(unsafe { inherited_channel() }?, 1)?)
+}
+
+/// The parent. It runs until its workers have exited, or a signal ends it and them.
+fn start_workers() -> anyhow::Result<()> {
+    let mut listeners = Vec::new();
+    for (name, address) in LISTENERS {
+        let listener = TcpListener::bind(address)
+            .with_context(|| format!("cannot listen on {address}"))?;
+        println!("{name}: http://{address}");
+        listeners.push((name, listener));
+    }
+    let workers = iter::repeat_with(|| start_worker(&listeners)).take(2);
+    let mut channels = workers.collect::<anyhow::Result<Vec<FdChannel>>>()?;
+    drop(listeners);
+    while !channels.is_empty() {
+        let fds = channels.iter().map(|it| PollFd::new(it.as_fd(), it.interest()));
+        poll_tokens(fds.map(|fd| ((), fd)).collect(), None)?;
+        channels.retain_mut(|channel| {
+            let received = channel.receive();
+            !received.iter().any(|it| matches!(it, Received::Closed(_)))
+        });
+    }
+    println!("both workers have exited");
     Ok(())
+}
+
+/// Starts a worker and sends it all listeners.
+fn start_worker(listeners: &[(&str, TcpListener)]) -> anyhow::Result<FdChannel> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("worker");
+    let (child, stream) = Child::spawn(command)?;
+    println!("worker {}", child.pid());
+    let mut channel = FdChannel::new(stream, 1)?;
+    for (name, listener) in listeners {
+        let copy = listener.try_clone()?.into();
+        let sent = channel.send_handle("net.Server", json!({"serve": name}), copy);
+        sent.map_err(|not_sent| not_sent.error)?;
+    }
+    Ok(channel)
 }

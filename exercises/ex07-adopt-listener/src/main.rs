@@ -2,6 +2,7 @@
 
 mod harness;
 mod solution;
+mod worker_io;
 
 use std::process::ExitCode;
 

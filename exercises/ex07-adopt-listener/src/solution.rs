@@ -1,31 +1,25 @@
 //! Your part.
 
-use std::net::TcpListener;
 use std::os::fd::AsFd as _;
 
 use ch02_balance::FdChannel;
 
-/// Waits until the parent sends the message `"server"` with a listener: an envelope of the type
-/// `net.Server`. Whatever else comes, alone or with a descriptor, is dropped.
+/// Serves the listeners that the parent sends, all at the same time, until the parent closes
+/// the channel. Then it returns at once, whatever clients do.
 ///
-/// `None` when the parent ends the channel before that. Blocks, and uses no processor time meanwhile.
-///
-/// # Errors
-/// Those of the channel, and of poll(2).
-pub fn receive_listener(
-    channel: &mut FdChannel,
-) -> anyhow::Result<Option<TcpListener>> {
-    todo!("take what comes from {:?}, until it is the listener", channel.as_fd())
-}
-
-/// Answers every request on `listener` with `handled by child, pid is PID` and a newline, and has
-/// tiny_http do it. Returns when the parent ends the channel, at once, whatever clients do.
-///
-/// The listener may come non-blocking. Others may serve it too, and go on when this returns. What comes
-/// over the channel meanwhile is dropped. Uses no processor time while nobody asks.
+/// - A listener arrives as a handle of the kind `net.Server`, with the message
+///   `{"serve": NAME}`, in which NAME is a string. Each connection that is accepted from it
+///   is given to [`respond`](crate::worker_io::respond), with that name.
+/// - If a listener is served under that name already, the new one takes its place, and the old
+///   one is closed.
+/// - Every other message or handle is dropped; a descriptor is closed then.
+/// - A listener may arrive blocking or non-blocking. Other processes may serve the same
+///   listener at the same time: if another one accepts the connection that woke this process,
+///   this process goes on.
+/// - While nothing happens, it uses no CPU time.
 ///
 /// # Errors
-/// Those of the listener, of the channel, and of poll(2).
-pub fn serve(listener: TcpListener, channel: FdChannel) -> anyhow::Result<()> {
-    todo!("serve {listener:?} with tiny_http, until {:?} ends", channel.as_fd())
+/// Those of the channel, of poll(2) and of accept(2).
+pub fn serve(channel: FdChannel) -> anyhow::Result<()> {
+    todo!("serve the listeners that arrive on {:?}", channel.as_fd())
 }

@@ -1,81 +1,105 @@
 //! Solution.
 
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
 use std::net::TcpListener;
-use std::{process, thread};
+use std::os::fd::AsFd;
 
-use anyhow::anyhow;
-use ch02_balance::{FdChannel, Incoming, wait_for};
-use tiny_http::{Response, Server};
+use ch02_balance::{FdChannel, Received, poll_tokens};
+use nix::poll::{PollFd, PollFlags};
 
-// ANCHOR: receive
-/// Waits until the parent sends the message `"server"` with a listener: an envelope of the type
-/// `net.Server`. Whatever else comes, alone or with a descriptor, is dropped.
-///
-/// `None` when the parent ends the channel before that. Blocks, and uses no processor time meanwhile.
-///
-/// # Errors
-/// Those of the channel, and of poll(2).
-pub fn receive_listener(
-    channel: &mut FdChannel,
-) -> anyhow::Result<Option<TcpListener>> {
-    while let Some(incoming) = next(channel)? {
-        match incoming {
-            Incoming::Passed(it)
-                if it.kind == "net.Server" && it.message == "server" =>
-            {
-                return Ok(Some(it.fd.into()));
-            }
-            // Dropped, and so closed, where it is a descriptor.
-            _ => {}
-        }
-    }
-    Ok(None)
-}
-// ANCHOR_END: receive
+use crate::worker_io::respond;
 
 // ANCHOR: serve
-/// Answers every request on `listener` with `handled by child, pid is PID` and a newline, and has
-/// tiny_http do it. Returns when the parent ends the channel, at once, whatever clients do.
+/// The listeners that are served, by name.
+type Listeners = BTreeMap<String, TcpListener>;
+
+/// What poll(2) has found.
+enum Token {
+    Channel,
+    Listener(String),
+}
+
+/// Serves the listeners that the parent sends, all at the same time, until the parent closes
+/// the channel. Then it returns at once, whatever clients do.
 ///
-/// The listener may come non-blocking. Others may serve it too, and go on when this returns. What comes
-/// over the channel meanwhile is dropped. Uses no processor time while nobody asks.
+/// - A listener arrives as a handle of the kind `net.Server`, with the message
+///   `{"serve": NAME}`, in which NAME is a string. Each connection that is accepted from it
+///   is given to [`respond`](crate::worker_io::respond), with that name.
+/// - If a listener is served under that name already, the new one takes its place, and the old
+///   one is closed.
+/// - Every other message or handle is dropped; a descriptor is closed then.
+/// - A listener may arrive blocking or non-blocking. Other processes may serve the same
+///   listener at the same time: if another one accepts the connection that woke this process,
+///   this process goes on.
+/// - While nothing happens, it uses no CPU time.
 ///
 /// # Errors
-/// Those of the listener, of the channel, and of poll(2).
-pub fn serve(listener: TcpListener, mut channel: FdChannel) -> anyhow::Result<()> {
-    // O_NONBLOCK belongs to the socket, not to the descriptor: who had it before may have set it, and
-    // tiny_http's thread gives up at the first EAGAIN.
-    listener.set_nonblocking(false)?;
-    let server =
-        Server::from_listener(listener, None).map_err(|why| anyhow!(why))?;
-    // tiny_http has the listener, and one thread here has tiny_http. So this one can wait for the parent.
-    thread::spawn(move || {
-        for request in server.incoming_requests() {
-            let text = format!("handled by child, pid is {}\n", process::id());
-            // Only this client can be at fault, and it is gone.
-            let _ = request.respond(Response::from_string(text));
+/// Those of the channel, of poll(2) and of accept(2).
+pub fn serve(mut channel: FdChannel) -> anyhow::Result<()> {
+    let mut listeners = Listeners::new();
+    loop {
+        for token in wait(&channel, &listeners)? {
+            match token {
+                Token::Channel => {
+                    for received in channel.receive() {
+                        match received {
+                            Received::Closed(None) => return Ok(()),
+                            Received::Closed(Some(error)) => {
+                                return Err(error.into());
+                            }
+                            other => adopt(other, &mut listeners)?,
+                        }
+                    }
+                }
+                Token::Listener(name) => accept(&listeners[&name], &name)?,
+            }
         }
-        // tiny_http has given up. A worker that serves nobody must not look like one that does.
-        process::exit(1);
-    });
-    while next(&mut channel)?.is_some() {}
-    // The server is not dropped: it would knock at its own port, and a sibling would open. The process
-    // ends, and that is enough.
-    Ok(())
+    }
 }
 // ANCHOR_END: serve
 
-// ANCHOR: next
-/// What comes next; `None` at the end of the channel. Blocks until then.
-fn next(channel: &mut FdChannel) -> anyhow::Result<Option<Incoming>> {
-    loop {
-        match channel.recv() {
-            // Only now wait: poll(2) does not see what the channel holds already.
-            Err(error) if error.would_block() => {
-                wait_for(channel, channel.interest(), None)?
-            }
-            result => return Ok(result?),
-        };
+// ANCHOR: wait
+/// Blocks until the parent has sent something or a client has connected.
+fn wait(channel: &FdChannel, listeners: &Listeners) -> io::Result<Vec<Token>> {
+    let channel = PollFd::new(channel.as_fd(), channel.interest());
+    let mut polled = vec![(Token::Channel, channel)];
+    for (name, listener) in listeners {
+        let fd = PollFd::new(listener.as_fd(), PollFlags::POLLIN);
+        polled.push((Token::Listener(name.clone()), fd));
     }
+    poll_tokens(polled, None)
 }
-// ANCHOR_END: next
+// ANCHOR_END: wait
+
+// ANCHOR: adopt
+/// Takes a listener, and drops everything else.
+fn adopt(received: Received, listeners: &mut Listeners) -> io::Result<()> {
+    let Received::Handle(message, handle) = received else { return Ok(()) };
+    let name = message["serve"].as_str().filter(|_| handle.kind == "net.Server");
+    let Some(name) = name else { return Ok(()) };
+    let listener = TcpListener::from(handle.fd);
+    // poll(2) wakes all processes that wait for this listener, and one of them gets the
+    // connection. In the others, accept(2) would block.
+    listener.set_nonblocking(true)?;
+    // If there was one with that name, it is dropped here, which closes it.
+    listeners.insert(name.to_owned(), listener);
+    Ok(())
+}
+// ANCHOR_END: adopt
+
+// ANCHOR: accept
+/// Accepts one connection. If more clients wait, poll(2) says so again.
+fn accept(listener: &TcpListener, name: &str) -> io::Result<()> {
+    match listener.accept() {
+        Ok((connection, _)) => respond(connection, name),
+        // Another process was faster, or this listener has just replaced the one that poll(2)
+        // has seen.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+        // The client has gone (accept(2)).
+        Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+// ANCHOR_END: accept
