@@ -3,29 +3,30 @@
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use crate::harness::Kind;
+use crate::harness::{Description, Purpose};
 
-/// Asks the kernel what `fd` is. It does not read from it, accept from it or change it, and does not
-/// block: its owner notices nothing.
+/// Asks the kernel what `fd` is. The comments of [`Description`] and
+/// [`Kind`](crate::harness::Kind) say what is wanted.
+///
+/// It does not block. It reads nothing from `fd`, accepts nothing from it, and changes nothing
+/// about it: the processes that share it notice nothing.
 ///
 /// # Errors
-/// Those of fstat(2), getsockname(2) and getsockopt(2).
-pub fn kind_of(fd: BorrowedFd<'_>) -> io::Result<Kind> {
+/// Those of fstat(2), fcntl(2), getsockname(2), getpeername(2) and getsockopt(2). That a socket
+/// is not connected (`ENOTCONN`) is no error: it has no peer.
+pub fn describe(fd: BorrowedFd<'_>) -> io::Result<Description> {
     todo!("ask the kernel about {fd:?}")
 }
 
-/// Takes a descriptor that came in an envelope whose `type` is `said`, if it is what that says:
+/// Returns `fd`, if it can be used for `purpose`:
 ///
-/// | `said`                          | may be                                        |
-/// | ------------------------------- | --------------------------------------------- |
-/// | `net.Socket`                    | a TCP socket, a Unix stream                   |
-/// | `net.Server`                    | a TCP listener, a Unix listener               |
-/// | `net.Native`                    | any of these four, or a pipe                  |
-/// | `dgram.Socket`, `dgram.Native`  | a UDP socket                                  |
+/// | `purpose` | `fd` is |
+/// | --- | --- |
+/// | `Accept` | a listener |
+/// | `Read` | a file, a pipe, a terminal, a device or a connected stream socket, opened for reading |
+/// | `Write` | one of the same, opened for writing |
 ///
-/// # Errors
-/// Refused: it is something else, or `said` is none of these five. `fd` is closed then, and you hear what
-/// it is: [`Kind::Other`], if the kernel does not tell.
-pub fn accept(said: &str, fd: OwnedFd) -> Result<(Kind, OwnedFd), Kind> {
-    todo!("is {fd:?} what the envelope says, '{said}'?")
+/// Otherwise, and if [`describe`] fails, it closes `fd` and returns `None`.
+pub fn accept(fd: OwnedFd, purpose: Purpose) -> Option<OwnedFd> {
+    todo!("can {fd:?} be used to {purpose:?}?")
 }

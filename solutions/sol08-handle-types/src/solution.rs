@@ -3,80 +3,101 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
-    AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname,
-    getsockopt, sockopt,
+    SockType, SockaddrStorage, getpeername, getsockname, getsockopt, sockopt,
 };
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::isatty;
 
-use crate::harness::Kind;
+use crate::harness::{Description, Kind, Purpose};
 
-// ANCHOR: kind
-/// Asks the kernel what `fd` is. It does not read from it, accept from it or change it, and does not
-/// block: its owner notices nothing.
+// ANCHOR: describe
+/// Asks the kernel what `fd` is. The comments of [`Description`] and
+/// [`Kind`](crate::harness::Kind) say what is wanted.
+///
+/// It does not block. It reads nothing from `fd`, accepts nothing from it, and changes nothing
+/// about it: the processes that share it notice nothing.
 ///
 /// # Errors
-/// Those of fstat(2), getsockname(2) and getsockopt(2).
-pub fn kind_of(fd: BorrowedFd<'_>) -> io::Result<Kind> {
-    // The type of a file is a few bits of its mode: a number, of which some begin with the same bits. So
-    // it is masked and compared; `contains` would take a socket for a file.
-    let kind = SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT;
-    match kind {
-        SFlag::S_IFSOCK => kind_of_socket(fd),
-        SFlag::S_IFIFO => Ok(Kind::Pipe),
-        SFlag::S_IFREG => Ok(Kind::File),
-        // Of the character devices, only a terminal has the settings of one (isatty(3)).
-        SFlag::S_IFCHR if isatty(fd).unwrap_or(false) => Ok(Kind::Terminal),
-        _ => Ok(Kind::Other),
-    }
+/// Those of fstat(2), fcntl(2), getsockname(2), getpeername(2) and getsockopt(2). That a socket
+/// is not connected (`ENOTCONN`) is no error: it has no peer.
+pub fn describe(fd: BorrowedFd<'_>) -> io::Result<Description> {
+    let kind = kind_of(fd)?;
+    let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
+    // A number of two bits, not two flags: O_RDONLY is 0.
+    let access = flags & OFlag::O_ACCMODE;
+    let (local, peer) = match getsockname::<SockaddrStorage>(fd.as_raw_fd()) {
+        Ok(local) => (Some(local.into()), peer_of(fd)?.map(Into::into)),
+        Err(Errno::ENOTSOCK) => (None, None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Description {
+        kind,
+        readable: access != OFlag::O_WRONLY,
+        writable: access != OFlag::O_RDONLY,
+        blocks: !flags.contains(OFlag::O_NONBLOCK),
+        local,
+        peer,
+    })
 }
 
-fn kind_of_socket(fd: BorrowedFd<'_>) -> io::Result<Kind> {
-    // Also one that was never bound has an address, if only its family: AF_UNIX and nothing more.
-    let address: SockaddrStorage = getsockname(fd.as_raw_fd())?;
-    let listens = getsockopt(&fd, sockopt::AcceptConn)?;
-    let is_ip = matches!(
-        address.family(),
-        Some(AddressFamily::Inet | AddressFamily::Inet6)
-    );
-    let is_unix = address.family() == Some(AddressFamily::Unix);
-    Ok(match getsockopt(&fd, sockopt::SockType)? {
-        SockType::Stream if is_ip && listens => Kind::TcpListener,
-        SockType::Stream if is_ip => Kind::Tcp,
-        SockType::Stream if is_unix && listens => Kind::UnixListener,
-        SockType::Stream if is_unix => Kind::Unix,
-        SockType::Datagram if is_ip => Kind::Udp,
+fn peer_of(fd: BorrowedFd<'_>) -> io::Result<Option<SockaddrStorage>> {
+    match getpeername(fd.as_raw_fd()) {
+        Ok(peer) => Ok(Some(peer)),
+        Err(Errno::ENOTCONN) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+// ANCHOR_END: describe
+
+// ANCHOR: kind
+fn kind_of(fd: BorrowedFd<'_>) -> io::Result<Kind> {
+    // The type is a number in a few bits of the mode. So it is masked and compared:
+    // `contains` would take a socket for a regular file.
+    let mode = SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT;
+    Ok(match mode {
+        SFlag::S_IFREG => Kind::File,
+        SFlag::S_IFIFO => Kind::Pipe,
+        SFlag::S_IFCHR if isatty(fd).unwrap_or(false) => Kind::Terminal,
+        SFlag::S_IFCHR => Kind::Device,
+        SFlag::S_IFSOCK => match getsockopt(&fd, sockopt::SockType)? {
+            SockType::Stream if getsockopt(&fd, sockopt::AcceptConn)? => {
+                Kind::Listener
+            }
+            SockType::Stream => Kind::Stream,
+            SockType::Datagram => Kind::Datagram,
+            _ => Kind::Other,
+        },
         _ => Kind::Other,
     })
 }
 // ANCHOR_END: kind
 
 // ANCHOR: accept
-/// Takes a descriptor that came in an envelope whose `type` is `said`, if it is what that says:
+/// Returns `fd`, if it can be used for `purpose`:
 ///
-/// | `said`                          | may be                                        |
-/// | ------------------------------- | --------------------------------------------- |
-/// | `net.Socket`                    | a TCP socket, a Unix stream                   |
-/// | `net.Server`                    | a TCP listener, a Unix listener               |
-/// | `net.Native`                    | any of these four, or a pipe                  |
-/// | `dgram.Socket`, `dgram.Native`  | a UDP socket                                  |
+/// | `purpose` | `fd` is |
+/// | --- | --- |
+/// | `Accept` | a listener |
+/// | `Read` | a file, a pipe, a terminal, a device or a connected stream socket, opened for reading |
+/// | `Write` | one of the same, opened for writing |
 ///
-/// # Errors
-/// Refused: it is something else, or `said` is none of these five. `fd` is closed then, and you hear what
-/// it is: [`Kind::Other`], if the kernel does not tell.
-pub fn accept(said: &str, fd: OwnedFd) -> Result<(Kind, OwnedFd), Kind> {
-    let is = kind_of(fd.as_fd()).unwrap_or(Kind::Other);
-    let stream = matches!(is, Kind::Tcp | Kind::Unix);
-    let listener = matches!(is, Kind::TcpListener | Kind::UnixListener);
-    let fits = match said {
-        "net.Socket" => stream,
-        "net.Server" => listener,
-        "net.Native" => stream || listener || is == Kind::Pipe,
-        "dgram.Socket" | "dgram.Native" => is == Kind::Udp,
-        _ => false,
+/// Otherwise, and if [`describe`] fails, it closes `fd` and returns `None`.
+pub fn accept(fd: OwnedFd, purpose: Purpose) -> Option<OwnedFd> {
+    let is = describe(fd.as_fd()).ok()?;
+    let has_bytes = match is.kind {
+        Kind::File | Kind::Pipe | Kind::Terminal | Kind::Device => true,
+        Kind::Stream => is.peer.is_some(),
+        Kind::Listener | Kind::Datagram | Kind::Other => false,
     };
-    // Refused, it is dropped here, and closed.
-    if fits { Ok((is, fd)) } else { Err(is) }
+    let fits = match purpose {
+        Purpose::Accept => is.kind == Kind::Listener,
+        Purpose::Read => has_bytes && is.readable,
+        Purpose::Write => has_bytes && is.writable,
+    };
+    // If not, it is dropped, which closes it.
+    fits.then_some(fd)
 }
 // ANCHOR_END: accept
