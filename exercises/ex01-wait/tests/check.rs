@@ -52,9 +52,12 @@ fn codes(program: &Running, commands: &[&str]) -> Vec<i32> {
         "`run_all` should return a code for each of {commands:?}. Your program says:\n{said}"
     );
     assert!(
-        codes.iter().any(|code| *code != 127),
-        "all codes are 127: that is how a child exits in which `execv` has failed. Which path \
-         do you execute? It should be /bin/sh."
+        codes.iter().any(|code| ![2, 127].contains(code)),
+        "your codes are {codes:?}. A child in which `execv` has failed exits with 127, and a \
+         shell that finds no command with 2 or 127. Which path do you execute? It should be \
+         /bin/sh. Which words do you give it? The first is the program's name, `sh`; `-c` and \
+         the command follow.\n{}",
+        program.stderr()
     );
     codes
 }
@@ -76,11 +79,22 @@ fn they_run_at_the_same_time() {
     // They run for longer than a test may take. So all of them are seen, however slow the
     // machine is.
     let program = exercise!().args(["sleep 60"; 6]).start();
+    let returned = || program.stdout().contains("all children have exited");
     let mut most = 0;
     try_eventually(LIMIT, || {
+        // Before the children are counted: when it has returned, all were started.
+        let returned = returned();
         most = most.max(program.children().len());
-        (most >= 6 || program.output_ended()).then_some(())
+        (most >= 6 || returned || program.output_ended()).then_some(())
     });
+    assert!(
+        most == 6 || !returned(),
+        "six commands that take a minute should run at the same time. But `run_all` has \
+         returned already, and at most {most} of them ran at the same time. Did they start? \
+         Your program says:\n{}{}",
+        program.stdout(),
+        program.stderr()
+    );
     assert_eq!(
         most,
         6,
