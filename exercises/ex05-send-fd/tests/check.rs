@@ -122,8 +122,8 @@ fn a_list_that_was_cut_off_is_an_error_and_all_of_it_is_closed() {
         send_with(&program, &channel, "keep these", &writers);
         drop(writers);
         let story = format!(
-            "3 descriptors were sent in one message, and your program has {room} free \
-             descriptor numbers"
+            "3 descriptors were sent in one message, and your program has free \
+             descriptor numbers for {room} of them"
         );
         let line = says(&program, &story);
         assert!(
@@ -136,9 +136,9 @@ fn a_list_that_was_cut_off_is_an_error_and_all_of_it_is_closed() {
         assert!(
             leaked.is_empty(),
             "{story}. `receive` returns an error, as it should. But those that did arrive are \
-             still open, as {leaked:?}, and no code of yours knows them. nix's cmsgs() returns \
-             an error in this case and does not show them. harness::numbers does: who owns what \
-             it returns?"
+             still open, with the numbers {leaked:?}, and no code of yours knows them. nix's \
+             cmsgs() returns an error in this case and does not show them. harness::numbers \
+             does: who owns what it returns?"
         );
         send_with(&program, &channel, "and on", &[]);
         let hint = "A list of descriptors was cut off, and then a message without descriptors was \
