@@ -25,11 +25,11 @@ For the tests (these need a channel, too):
        ex05-send-fd send --too-many      tries to send 254 descriptors in one message
 ";
 
-/// The numbers of the descriptors that recvmsg(2) has put into `control`, its buffer for
-/// control messages: a header with its length, then the numbers (cmsg(3)).
+/// The descriptor numbers that recvmsg(2) has put into `control`, its buffer for
+/// control messages: after a header with their length (cmsg(3)).
 ///
-/// If the kernel cut the list off, these are the ones that it opened before that. nix's
-/// `cmsgs()` returns an error then, and does not show them.
+/// If the kernel cut the list off, these are the descriptors that it did open.
+/// nix's `cmsgs()` returns an error then, and does not show them.
 ///
 /// The buffer must have been new for that call, or filled with zeros.
 #[allow(dead_code, reason = "the stub does not use it")]
@@ -79,12 +79,12 @@ pub fn run() -> ExitCode {
 
 /// The stream to our parent: chapter 1.
 fn channel() -> io::Result<UnixStream> {
-    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    // SAFETY: no thread has been started yet, and no descriptor opened.
     unsafe { inherited_channel() }.map_err(io::Error::other)
 }
 
-/// Starts a runner, which has no terminal and no files, and sends it a command and our three
-/// standard streams.
+/// Starts a runner, which has no terminal and no files, and sends it a command and
+/// our three standard streams.
 fn run_elsewhere(command: &str) -> io::Result<()> {
     let mut runner = Command::new(env::current_exe()?);
     runner.arg("runner").stdin(Stdio::null()).stdout(Stdio::null());
@@ -145,7 +145,7 @@ fn receive_all(socket: UnixStream) -> io::Result<()> {
     Err(io::Error::other("received 100 messages, and no end of the stream"))
 }
 
-/// Does with the descriptors what the message says. Those that are returned stay open.
+/// Does with the descriptors what the message says. It returns what stays open.
 fn make_use_of(message: Message) -> io::Result<Vec<OwnedFd>> {
     let (me, count) = (process::id(), message.fds.len());
     let text = String::from_utf8_lossy(&message.bytes);
@@ -181,10 +181,10 @@ fn send_files(mut socket: UnixStream, names: &[&str]) -> io::Result<()> {
     io::copy(&mut socket, &mut io::sink()).map(drop)
 }
 
-/// Tries to send one descriptor more than a message can have, and then a message without.
+/// Tries to send one descriptor more than fits into a message.
 fn send_too_many(socket: UnixStream) -> io::Result<()> {
-    // In the tests, a process may have 256 descriptors. So its standard input and standard
-    // error are among those that it sends.
+    // In the tests, a process may have 256 descriptors. So it also sends its
+    // standard input and its standard error.
     // SAFETY: this process uses neither of them afterwards.
     let mut fds = unsafe { vec![OwnedFd::from_raw_fd(0), OwnedFd::from_raw_fd(2)] };
     while fds.len() < 254 {
@@ -200,7 +200,7 @@ fn send_too_many(socket: UnixStream) -> io::Result<()> {
 /// Leaves this process so many free descriptor numbers.
 fn leave_room(socket: UnixStream, room: &str) -> io::Result<UnixStream> {
     let room: usize = room.parse().map_err(io::Error::other)?;
-    // dup(2) takes the lowest free number. The limit is above all numbers that are allowed.
+    // dup(2) takes the lowest free number: the last one here is the first too high.
     let copies = (0..=room).map(|_| socket.as_fd().try_clone_to_owned());
     let copies = copies.collect::<io::Result<Vec<OwnedFd>>>()?;
     let limit = copies[room].as_raw_fd() as u64;

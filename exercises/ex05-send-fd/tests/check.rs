@@ -135,10 +135,10 @@ fn a_list_that_was_cut_off_is_an_error_and_all_of_it_is_closed() {
         let leaked = open_in(program.pid(), &names);
         assert!(
             leaked.is_empty(),
-            "{story}. `receive` returns an error, as it should. But those that did arrive are \
-             still open, with the numbers {leaked:?}, and no code of yours knows them. nix's \
-             cmsgs() returns an error in this case and does not show them. harness::numbers \
-             does: who owns what it returns?"
+            "{story}. `receive` returns an error, as it should. But the descriptors that did \
+             arrive are still open, with the numbers {leaked:?}, and no code of yours knows \
+             them. nix's cmsgs() returns an error in this case and does not show them. \
+             harness::numbers does: who owns what it returns?"
         );
         send_with(&program, &channel, "and on", &[]);
         let hint = "A list of descriptors was cut off, and then a message without descriptors was \
@@ -286,8 +286,8 @@ fn send_with(program: &Running, channel: &UnixStream, text: &str, fds: &[OwnedFd
     }
 }
 
-/// What your program has sent: as many bytes as `text` has, and the descriptors beside the
-/// first of them.
+/// What your program has sent: as many bytes as `text` has, and the descriptors
+/// beside the first of them.
 #[track_caller]
 fn receive_from(
     program: &Running,

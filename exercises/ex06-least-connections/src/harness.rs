@@ -58,7 +58,7 @@ pub fn run() -> ExitCode {
 
 fn work(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.worker_name()?;
-    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    // SAFETY: no thread has been started yet, and no descriptor opened.
     let stream = unsafe { inherited_channel() }?;
     worker::hold(FdChannel::new(stream, 1)?)
 }

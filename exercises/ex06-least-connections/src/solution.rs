@@ -1,5 +1,5 @@
-//! Your part: the books, and the policy. Both are plain data, without a process, a socket or
-//! a clock.
+//! Your part: the books, and the policy. Both are plain data, without a process, a
+//! socket or a clock.
 
 /// How many connections each worker has. A worker is a number, from 0.
 #[derive(Debug)]
@@ -8,8 +8,8 @@ pub struct Loads {
 }
 
 impl Loads {
-    /// Books for so many workers. All of them run, and have no connection. A worker that has
-    /// `limit` connections is full.
+    /// Books for so many workers. All of them run, and have no connection. A worker
+    /// that has `limit` connections is full.
     pub fn new(workers: usize, limit: usize) -> Loads {
         todo!("books for {workers} workers and the limit {limit}")
     }
@@ -19,14 +19,14 @@ impl Loads {
         todo!("worker {worker} has one connection more")
     }
 
-    /// `worker` reports that it has closed a connection. If it has none, the report is wrong
-    /// and changes nothing.
+    /// `worker` reports that it has closed a connection. If it has none, the report
+    /// is wrong and changes nothing.
     pub fn closed(&mut self, worker: usize) {
         todo!("worker {worker} has one connection fewer")
     }
 
-    /// `worker` has exited, so its connections are closed. Until it is respawned, `opened`
-    /// and `closed` change nothing.
+    /// `worker` has exited, so its connections are closed. Until it is respawned,
+    /// `opened` and `closed` change nothing.
     pub fn exited(&mut self, worker: usize) {
         todo!("worker {worker} does not run")
     }
@@ -49,11 +49,12 @@ pub struct LeastConnections {
 }
 
 impl LeastConnections {
-    /// The worker with the fewest connections. `loads` is what [`Loads::available`] returns:
-    /// a worker with `None` is never picked. `None` if there is no other.
+    /// The worker with the fewest connections. `loads` is what [`Loads::available`]
+    /// returns: a worker with `None` is never picked. `None` if there is no other.
     ///
-    /// If several workers have the fewest, they take turns: it is the first of them after the
-    /// worker that was picked last, and 0 comes after the last worker. The first turn is 0's.
+    /// If several workers have the fewest, they take turns: it is the first of them
+    /// after the worker that was picked last, and 0 comes after the last worker.
+    /// The first turn is 0's.
     pub fn pick(&mut self, loads: &[Option<usize>]) -> Option<usize> {
         todo!("the worker with the fewest of {loads:?}")
     }

@@ -136,7 +136,7 @@ fn a_worker_with_long_connections_gets_fewer_new_ones() {
     assert!(
         !shares.contains_key(&busy) && shares.values().all(|share| *share == 3),
         "worker {busy} has 4 long connections, and the two others have none. Then 6 clients \
-         connect. How many each worker got of those, by process: {shares:?}. Each new connection \
+         connect. How many of these 6 each worker got, by process: {shares:?}. Each new connection \
          belongs to the worker that has the fewest at that moment. Does your policy look at the \
          loads, or only at whose turn it is?"
     );
@@ -145,7 +145,7 @@ fn a_worker_with_long_connections_gets_fewer_new_ones() {
     assert!(
         count(&more).contains_key(&busy),
         "worker {busy} has 4 connections and the others have 3. Then 5 clients connect, and \
-         {busy} got none of those, although it has the fewest after the second. How many each \
+         {busy} got none of these, although it has the fewest after the second. How many each \
          worker got, by process: {:?}",
         count(&more)
     );
@@ -266,7 +266,7 @@ struct Client {
     worker: i32,
 }
 
-/// Connects, says for how many milliseconds, and waits until a worker holds the connection.
+/// Connects, says for how many milliseconds, and waits for the worker's reply.
 #[track_caller]
 fn hold(server: &Running, milliseconds: u32) -> Client {
     Client::new(ask(server, milliseconds), server)

@@ -1,4 +1,4 @@
-//! Given: a worker, which calls your function, and a parent that sends it listeners.
+//! Given: a worker that calls your function, and a parent that sends listeners.
 
 use std::net::TcpListener;
 use std::os::fd::AsFd;
@@ -43,7 +43,7 @@ pub fn run() -> ExitCode {
 }
 
 fn work() -> anyhow::Result<()> {
-    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    // SAFETY: no thread has been started yet, and no descriptor opened.
     serve(FdChannel::new(unsafe { inherited_channel() }?, 1)?)
 }
 

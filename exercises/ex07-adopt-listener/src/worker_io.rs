@@ -11,18 +11,18 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// The longest head of a request, in bytes.
 const MOST_BYTES: u64 = 16 << 10;
 
-/// Reads a request from `connection` and responds with `NAME, process PID` and a newline, in
-/// a thread of its own: a slow client keeps no other client waiting.
+/// Reads a request from `connection` and responds with `NAME, process PID` and a
+/// newline, in a thread of its own: a slow client keeps no other client waiting.
 #[allow(dead_code, reason = "the stub does not use it")]
 pub fn respond(connection: TcpStream, name: &str) {
     let body = format!("{name}, process {}\n", process::id());
-    // An error here is a client that has gone, or a process that can have no more threads.
+    // An error here is a client that has gone, or a limit on threads.
     let _ = thread::Builder::new().spawn(move || exchange(connection, &body));
     pause_in_a_test();
 }
 
-/// One test makes `respond` slow. A lot can happen between poll(2) and the accept(2) for the
-/// second listener that it has reported.
+/// One test makes `respond` slow. A lot can happen between poll(2) and the
+/// accept(2) for the second listener that it has reported.
 fn pause_in_a_test() {
     let pause =
         env::var("RESPOND_PAUSE_MS").ok().and_then(|text| text.parse().ok());

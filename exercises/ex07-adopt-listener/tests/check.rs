@@ -116,8 +116,8 @@ fn a_worker_goes_on_if_another_process_has_accepted_the_connection() {
         client.send_raw(REQUEST).expect("it is connected");
         client
     });
-    // poll(2) reports both clients. When the first has its response, the worker is still in
-    // `respond`, and we accept the connection of the other.
+    // poll(2) reports both clients. When the first has its response, the worker is
+    // still in `respond`, and we accept the connection of the other.
     worker.go_on();
     let [at_one, at_two] = clients.each_ref().map(Client::stream);
     let first = ready(LIMIT, vec![(&two, at_one.as_fd()), (&one, at_two.as_fd())]);
@@ -149,8 +149,8 @@ fn a_worker_goes_on_if_what_poll_has_found_is_gone() {
     worker.adopt("front", &old);
     worker.adopt("admin", &admin);
     worker.stop();
-    // When it goes on, poll(2) reports two things at once: a client of the old listener, and
-    // a message with the new one.
+    // When it goes on, poll(2) reports two things at once: a client of the old
+    // listener, and a message with the new one.
     let _client = TcpStream::connect(old_addr).expect("we listen");
     worker.send("net.Server", json!({"serve": "front"}), new.into());
     worker.go_on();
@@ -271,8 +271,7 @@ impl Worker {
         Worker { program: program.start(), channel }
     }
 
-    /// Sends it a copy of the listener to serve, and waits until the channel has acknowledged
-    /// it.
+    /// Sends it a copy of the listener, and waits for the acknowledgement.
     #[track_caller]
     fn adopt(&mut self, name: &str, listener: &TcpListener) {
         let copy = listener.try_clone().expect("a copy").into();
@@ -398,7 +397,7 @@ fn listen() -> (TcpListener, SocketAddr) {
     (listener, addr)
 }
 
-/// Those that can be read within this time, as tokens.
+/// The tokens of the descriptors that can be read within this time.
 fn ready<T>(within: Duration, fds: Vec<(T, BorrowedFd)>) -> Vec<T> {
     let polled = fds
         .into_iter()

@@ -136,7 +136,7 @@ fn describe_stdin() -> anyhow::Result<()> {
 
 /// The child. What it accepts stays open.
 fn receive() -> anyhow::Result<()> {
-    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    // SAFETY: no thread has been started yet, and no descriptor opened.
     let mut channel = FdChannel::new(unsafe { inherited_channel() }?, 1)?;
     let mut accepted = Vec::new();
     loop {
@@ -154,7 +154,7 @@ fn receive() -> anyhow::Result<()> {
     }
 }
 
-/// The message is a purpose. If it is another one, the descriptor is described and closed.
+/// The message is a purpose, or else the descriptor is described and closed.
 fn on_handle(
     message: &Value,
     handle: RawHandle,
@@ -176,7 +176,8 @@ fn on_handle(
     Ok(accepted)
 }
 
-/// `a stream socket, read and write, blocks, local 127.0.0.1:1337, peer 127.0.0.1:40001`
+/// `a stream socket, read and write, blocks, local 127.0.0.1:1337, peer
+/// 127.0.0.1:40001`
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let access = match (self.readable, self.writable) {

@@ -135,7 +135,7 @@ fn it_accepts_what_fits_the_purpose() {
     }
     assert!(
         wrong.is_empty(),
-        "of {cases} cases {} are wrong. The first of them:\n  {}\nThe table is above `accept`. The \
+        "of {cases} cases {} are wrong. The first of them:\n  {}\nThe list is above `accept`. The \
          access mode alone does not tell: a listener, a directory and a socket without a peer \
          have one too, and cannot be read",
         wrong.len(),
@@ -363,7 +363,7 @@ fn unix_sockets(dir: &TempDir) -> Vec<Thing> {
     cases.map(|(thing, addresses)| Thing { addresses, ..thing }).into()
 }
 
-/// The table above `accept`.
+/// The list above `accept`.
 fn fits(thing: &Thing, purpose: &str) -> bool {
     let has_bytes = match thing.kind {
         "a file" | "a pipe" | "a terminal" | "a device" => true,

@@ -7,14 +7,14 @@ use ch02_balance::RoundRobin;
 #[derive(Debug)]
 pub struct Loads {
     limit: usize,
-    /// `None` if the worker has exited. It has no count then, so nothing can take it for a
-    /// worker with 0 connections.
+    /// `None` if the worker has exited. It has no count then, so nothing can take
+    /// it for a worker with 0 connections.
     open: Vec<Option<usize>>,
 }
 
 impl Loads {
-    /// Books for so many workers. All of them run, and have no connection. A worker that has
-    /// `limit` connections is full.
+    /// Books for so many workers. All of them run, and have no connection. A worker
+    /// that has `limit` connections is full.
     pub fn new(workers: usize, limit: usize) -> Loads {
         Loads { limit, open: vec![Some(0); workers] }
     }
@@ -26,16 +26,16 @@ impl Loads {
         }
     }
 
-    /// `worker` reports that it has closed a connection. If it has none, the report is wrong
-    /// and changes nothing.
+    /// `worker` reports that it has closed a connection. If it has none, the report
+    /// is wrong and changes nothing.
     pub fn closed(&mut self, worker: usize) {
         if let Some(open) = &mut self.open[worker] {
             *open = open.saturating_sub(1);
         }
     }
 
-    /// `worker` has exited, so its connections are closed. Until it is respawned, `opened`
-    /// and `closed` change nothing.
+    /// `worker` has exited, so its connections are closed. Until it is respawned,
+    /// `opened` and `closed` change nothing.
     pub fn exited(&mut self, worker: usize) {
         self.open[worker] = None;
     }
@@ -62,11 +62,12 @@ pub struct LeastConnections {
 }
 
 impl LeastConnections {
-    /// The worker with the fewest connections. `loads` is what [`Loads::available`] returns:
-    /// a worker with `None` is never picked. `None` if there is no other.
+    /// The worker with the fewest connections. `loads` is what [`Loads::available`]
+    /// returns: a worker with `None` is never picked. `None` if there is no other.
     ///
-    /// If several workers have the fewest, they take turns: it is the first of them after the
-    /// worker that was picked last, and 0 comes after the last worker. The first turn is 0's.
+    /// If several workers have the fewest, they take turns: it is the first of them
+    /// after the worker that was picked last, and 0 comes after the last worker.
+    /// The first turn is 0's.
     pub fn pick(&mut self, loads: &[Option<usize>]) -> Option<usize> {
         let fewest = loads.iter().flatten().min()?;
         // Round robin among the workers that have the fewest.

@@ -20,22 +20,22 @@ enum Token {
     Listener(String),
 }
 
-/// Serves the listeners that the parent sends, all at the same time, until the parent closes
-/// the channel. Then it returns at once, whatever clients do.
+/// Serves the listeners that the parent sends, all at the same time, until the
+/// parent closes the channel. Then it returns at once, whatever clients do.
 ///
 /// - A listener arrives as a handle of the kind `net.Server`, with the message
-///   `{"serve": NAME}`, in which NAME is a string. Each connection that is accepted from it
-///   is given to [`respond`](crate::worker_io::respond), with that name.
-/// - If a listener is served under that name already, the new one takes its place, and the old
-///   one is closed.
+///   `{"serve": NAME}`, in which NAME is a string. Each connection that is accepted
+///   from it is given to [`respond`](crate::worker_io::respond), with that name.
+/// - If a listener is served under that name already, the new one takes its place,
+///   and the old one is closed.
 /// - Every other message or handle is dropped; a descriptor is closed then.
-/// - A listener may arrive blocking or non-blocking. Other processes may serve the same
-///   listener at the same time: if another one accepts the connection that woke this process,
-///   this process goes on.
+/// - A listener may arrive blocking or non-blocking. Other processes may serve the
+///   same listener at the same time: if another one accepts the connection that
+///   woke this process, this process goes on.
 /// - While nothing happens, it uses no CPU time.
 ///
 /// # Errors
-/// Those of the channel, of poll(2) and of accept(2).
+/// The errors of the channel, of poll(2) and of accept(2).
 pub fn serve(mut channel: FdChannel) -> anyhow::Result<()> {
     let mut listeners = Listeners::new();
     loop {
@@ -79,8 +79,8 @@ fn adopt(received: Received, listeners: &mut Listeners) -> io::Result<()> {
     let name = message["serve"].as_str().filter(|_| handle.kind == "net.Server");
     let Some(name) = name else { return Ok(()) };
     let listener = TcpListener::from(handle.fd);
-    // poll(2) wakes all processes that wait for this listener, and one of them gets the
-    // connection. In the others, accept(2) would block.
+    // poll(2) wakes all processes that wait for this listener, and one of them gets
+    // the connection. In the others, accept(2) would block.
     listener.set_nonblocking(true)?;
     // If there was one with that name, it is dropped here, which closes it.
     listeners.insert(name.to_owned(), listener);
@@ -93,8 +93,8 @@ fn adopt(received: Received, listeners: &mut Listeners) -> io::Result<()> {
 fn accept(listener: &TcpListener, name: &str) -> io::Result<()> {
     match listener.accept() {
         Ok((connection, _)) => respond(connection, name),
-        // Another process was faster, or this listener has just replaced the one that poll(2)
-        // has seen.
+        // Another process was faster, or this listener has just replaced the one
+        // that poll(2) has seen.
         Err(error) if error.kind() == ErrorKind::WouldBlock => {}
         // The client has gone (accept(2)).
         Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}

@@ -155,8 +155,8 @@ impl Balancer<'_> {
         Ok(())
     }
 
-    /// A worker is gone, and with it the connections that it has acknowledged. The others go
-    /// to the next that your policy picks.
+    /// A worker is gone, and with it the connections that it has acknowledged. The
+    /// others go to the next that your policy picks.
     fn respawn(&mut self, index: usize) -> anyhow::Result<()> {
         self.exits += 1;
         if self.exits > MOST_EXITS {
