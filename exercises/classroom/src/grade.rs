@@ -49,9 +49,13 @@ pub fn run(
         write(&folder.join("summary.json"), json + "\n")?;
         let (solved, count) = (solved(&grades), grades.len());
         let left = began.elapsed() / number * (all as u32 - number);
+        let left = match left.as_secs() {
+            _ if all as u32 == number => String::new(),
+            seconds @ ..120 => format!(", {seconds} s left"),
+            seconds => format!(", {} min left", seconds / 60),
+        };
         say(format_args!(
-            "{number} of {all}: {name} solves {solved} of {count} exercises; {} s left",
-            left.as_secs()
+            "{number} of {all}: {name} solves {solved} of {count} exercises{left}"
         ));
     }
     Ok(())
