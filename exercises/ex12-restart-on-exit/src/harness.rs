@@ -3,6 +3,7 @@
 #![allow(dead_code)] // The stub uses none of it yet.
 
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{self, Command, ExitCode};
@@ -10,60 +11,89 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ch01_fork_ipc::inherited_channel;
-use ch02_balance::wait_for;
+use ch02_balance::poll_tokens;
 use ch04_events::SignalPipe;
-use cli::{Arguments, Options, say, wrong};
+use cli::{Arguments, Options, say, unexpected, wrong};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::solution::keep_alive;
 
 const USAGE: &str = "\
-Keeps N workers alive.
+Keeps a worker alive for each NAME.
 
-Usage: PROGRAM [--workers N] [--kind KIND] [--pause MS] [--longest MS] [--exec PROGRAM ARG...]
+Usage: ex12-restart-on-exit [--pause MS] [--longest MS] [--stop-limit MS] NAME=KIND...
 
-  --workers N             1 to 1024 workers; as many as there are CPUs, where not given
-  --pause MS              the pause after a worker that was never ready; it doubles...
-  --longest MS            ...up to this. Where not given: 100 ms, and 5000 ms
-  --exec PROGRAM ARG...   run PROGRAM as the workers
-  --kind KIND             how a worker behaves. Where not given: it says that it is ready, and lives
-                          until it gets SIGTERM. Then it takes 200 ms to say goodbye
+  --pause MS        the pause after the first failure of a name; it doubles with each...
+  --longest MS      ...up to this. The defaults are 100 and 5000
+  --stop-limit MS   how long the workers may take to exit after SIGTERM; 3000 by default
 
-    fails        ends before it is ready
-    needs-go     fails, unless there is a file with the name that is in the variable GO
-    deaf         ignores SIGTERM
-    hangs-up     closes its channel, and lives on
-    has-helper   starts a helper, which holds the worker's channel for a minute
+A worker's KIND says what it does:
+
+  good         says \"ready\"; at SIGTERM it needs 200 ms, and then exits
+  fails        exits before it is ready
+  needs-go     is good if a file with its NAME is in the folder $GO; if not, it fails
+  silent       runs until SIGTERM, and never says \"ready\"
+  deaf         says \"ready\", and ignores SIGTERM
+  hangs-up     says \"ready\", closes its channel, and runs on
+  has-helper   is good, and starts a helper that holds its channel for a minute
+  a path       is run with NAME as its argument: web=/usr/local/bin/server
 ";
 
-const KINDS: [&str; 5] = ["fails", "needs-go", "deaf", "hangs-up", "has-helper"];
+const KINDS: [&str; 7] =
+    ["good", "fails", "needs-go", "silent", "deaf", "hangs-up", "has-helper"];
 
-/// How long workers may take to end, once they were sent SIGTERM.
-pub const STOP_LIMIT: Duration = Duration::from_secs(1);
-
-/// What is to be kept alive.
+/// Which workers to keep alive, and how.
 pub struct Plan {
-    /// How many workers.
-    pub workers: usize,
-    /// The pause after a worker that was never ready. It doubles with each that follows...
+    /// The names of the workers.
+    pub names: Vec<String>,
+    /// The pause after the first failure of a name. It doubles with each further one…
     pub first_pause: Duration,
-    /// ...up to this.
+    /// …up to this.
     pub longest_pause: Duration,
-    kind: Option<String>,
+    /// How long the workers may take to exit after SIGTERM.
+    pub stop_limit: Duration,
+    /// The kind of each worker, in the order of the names.
+    kinds: Vec<String>,
     options: Options,
 }
 
 impl Plan {
-    /// The command that starts a worker. A worker that is ready says so with the message `"ready"`.
+    /// The command that starts the worker with this name. A worker that is ready sends
+    /// the message `"ready"`.
     ///
     /// # Errors
-    /// When the system cannot tell where this program's file is.
-    pub fn command(&self) -> anyhow::Result<Command> {
+    /// If the path of this program's file cannot be read.
+    ///
+    /// # Panics
+    /// If no worker has this name.
+    pub fn command(&self, name: &str) -> anyhow::Result<Command> {
+        let index = self.names.iter().position(|known| known == name);
+        let kind = &self.kinds[index.expect("a name of the plan")];
+        if kind.contains('/') {
+            let mut command = Command::new(kind);
+            command.arg(name);
+            return Ok(command);
+        }
         let mut command = self.options.worker()?;
-        command.args(&self.kind);
+        command.args([name, kind]);
         Ok(command)
+    }
+
+    fn add(&mut self, word: &str) -> anyhow::Result<()> {
+        let Some((name, kind)) = word.split_once('=') else {
+            return Err(unexpected(word));
+        };
+        if !kind.contains('/') && !KINDS.contains(&kind) {
+            return Err(wrong(format_args!("there is no kind '{kind}'")));
+        }
+        if self.names.iter().any(|known| known == name) {
+            return Err(wrong(format_args!("there are two workers '{name}'")));
+        }
+        self.names.push(name.to_owned());
+        self.kinds.push(kind.to_owned());
+        Ok(())
     }
 }
 
@@ -71,75 +101,88 @@ impl Plan {
 pub fn run() -> ExitCode {
     cli::run(USAGE, |mut arguments| {
         let mut plan = Plan {
-            workers: 0,
+            names: Vec::new(),
             first_pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(5),
-            kind: None,
-            options: Options::new(&["--workers", "--exec"]),
+            stop_limit: Duration::from_secs(3),
+            kinds: Vec::new(),
+            options: Options::new(&[]),
         };
         while let Some(word) = arguments.word()? {
             match &*word {
                 "worker" => return worker(arguments),
-                "--kind" => plan.kind = Some(kind(&mut arguments)?),
                 "--pause" => {
-                    plan.first_pause = milliseconds("--pause", &mut arguments)?
+                    plan.first_pause = milliseconds(&word, &mut arguments)?
                 }
                 "--longest" => {
-                    plan.longest_pause = milliseconds("--longest", &mut arguments)?
+                    plan.longest_pause = milliseconds(&word, &mut arguments)?;
                 }
-                other => plan.options.take(other, &mut arguments)?,
+                "--stop-limit" => {
+                    plan.stop_limit = milliseconds(&word, &mut arguments)?;
+                }
+                other => plan.add(other)?,
             }
         }
-        plan.workers = plan.options.workers;
+        if plan.names.is_empty() {
+            return Err(wrong("no worker: name one, such as web=good"));
+        }
         keep_alive(&plan)?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
 fn milliseconds(flag: &str, arguments: &mut Arguments) -> anyhow::Result<Duration> {
-    Ok(Duration::from_millis(arguments.number(flag, 1, 60_000)?))
+    Ok(Duration::from_millis(arguments.number(flag, 1, 600_000)?))
 }
 
-fn kind(arguments: &mut Arguments) -> anyhow::Result<String> {
-    let kind = arguments.value()?;
-    let known = KINDS.contains(&kind.as_str());
-    known.then_some(kind).ok_or_else(|| wrong("--kind takes one of those below"))
-}
-
-/// A child.
+/// A child. Its command line is `worker NAME KIND`.
 fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let kind = arguments.worker_name()?;
-    let kind = kind.as_deref().unwrap_or_default();
+    let (Some(name), Some(kind)) = (arguments.word()?, arguments.word()?) else {
+        return Err(wrong("a worker needs a name and a kind"));
+    };
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
     let mut channel = unsafe { inherited_channel() }?;
     let signals = SignalPipe::new(&[Signal::SIGTERM])?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    say(format_args!("worker {} starts at {} ms", process::id(), now.as_millis()));
-
-    let go =
-        || std::env::var_os("GO").is_some_and(|file| Path::new(&file).exists());
-    if kind == "fails" || kind == "needs-go" && !go() {
-        return Ok(ExitCode::from(3));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    say(format_args!("{name} {} starts at {now} ms", process::id()));
+    match &*kind {
+        "fails" => return Ok(ExitCode::from(3)),
+        "needs-go" if !has_go(&name) => return Ok(ExitCode::from(3)),
+        // SAFETY: an ignored signal runs no code of ours.
+        "deaf" => drop(unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }?),
+        "has-helper" => start_helper(&channel)?,
+        _ => {}
     }
-    if kind == "deaf" {
-        // SAFETY: to ignore a signal runs no code of ours.
-        unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }?;
+    if kind != "silent" {
+        channel.write_all(b"\"ready\"\n")?;
+        // Only now: a test may kill this worker when it sees the line.
+        say(format_args!("{name} {} is ready", process::id()));
     }
-    if kind == "has-helper" {
-        start_helper(&channel)?;
-    }
-    channel.write_all(b"\"ready\"\n")?;
-    say(format_args!("worker {} is ready", process::id()));
     if kind == "hangs-up" {
         drop(channel);
     }
-    wait_for(&signals, PollFlags::POLLIN, None)?;
+    wait_for(&signals)?;
     thread::sleep(Duration::from_millis(200));
-    say(format_args!("worker {} says goodbye", process::id()));
+    say(format_args!("{name} {} says goodbye", process::id()));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The helper inherits the channel, and with it holds it open.
+/// Blocks until a signal arrives.
+fn wait_for(signals: &SignalPipe) -> io::Result<()> {
+    loop {
+        let polled = PollFd::new(signals.as_fd(), PollFlags::POLLIN);
+        if !poll_tokens(vec![((), polled)], None)?.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the folder that is named in the variable `GO` has a file with this name.
+fn has_go(name: &str) -> bool {
+    std::env::var_os("GO").is_some_and(|dir| Path::new(&dir).join(name).exists())
+}
+
+/// The helper inherits the channel, and so it holds it open.
 fn start_helper(channel: &UnixStream) -> io::Result<()> {
     fcntl(channel, FcntlArg::F_SETFD(FdFlag::empty()))?;
     Command::new("sleep").arg("60").spawn().map(drop)

@@ -1,342 +1,430 @@
 //! What your program has to do. `cargo test -p ex12-restart-on-exit`
 
-use std::os::unix::fs::symlink;
-use std::time::Duration;
+use std::fs::{Permissions, remove_file, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use testkit::{
     Process, Program, Running, Signal, assert_all_gone, cpu_time, exercise, fds,
     temp_dir, try_eventually, zombies_of,
 };
 
-/// For what should happen soon. It is long because the machine may be busy.
+/// How long we wait for what should happen at once. Long, because the machine may be busy.
 const SOON: Duration = Duration::from_secs(6);
 
-fn server(workers: usize, more: &[&str]) -> Program {
-    exercise!().args(["--workers", &workers.to_string()]).args(more)
+/// For what must not happen: how long we look.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+/// A pause that no test sees the end of.
+const FOR_EVER: &str = "600000";
+
+fn parent(args: &[&str]) -> Program {
+    exercise!().args(args)
 }
 
-/// Starts your program, and returns once this many workers are ready.
+/// Starts your program, and returns once each of these workers was ready.
 #[track_caller]
-fn serving(workers: usize, more: &[&str]) -> Running {
-    let server = server(workers, more).start();
-    wait_for_ready(
-        &server,
-        workers,
-        "Nothing has to happen before they are all started.",
-    );
+fn serving(args: &[&str], names: &[&str]) -> Running {
+    let server = parent(args).start();
+    for name in names {
+        let hint = "Each name gets a worker at once. Nothing has to happen before.";
+        wait_for_ready(&server, name, 1, hint);
+    }
     server
 }
 
-/// When each worker was started, in milliseconds: what the workers themselves have printed.
-fn starts(server: &Running) -> Vec<u64> {
+/// When the workers with this name were started, in milliseconds: they print it.
+fn starts(server: &Running, name: &str) -> Vec<u64> {
     let text = server.stdout();
-    let told =
-        text.split_inclusive('\n').filter_map(|line| line.strip_suffix(" ms\n"));
-    told.filter_map(|line| line.split_once(" starts at ")?.1.parse().ok()).collect()
-}
-
-#[track_caller]
-fn wait_for_starts(server: &Running, count: usize, hint: &str) {
-    wait_for(server, count, "started", hint, || starts(server).len());
-}
-
-#[track_caller]
-fn wait_for_ready(server: &Running, count: usize, hint: &str) {
-    wait_for(server, count, "ready", hint, || {
-        server.stdout().matches(" is ready\n").count()
+    let lines = text.split_inclusive('\n');
+    let starts = lines.filter_map(|line| {
+        let (worker, time) =
+            line.strip_suffix(" ms\n")?.split_once(" starts at ")?;
+        (worker.split_once(' ')?.0 == name).then(|| time.parse().ok())?
     });
+    starts.collect()
+}
+
+/// The name of a worker, by its process id.
+fn name_of(server: &Running, worker: &Process) -> Option<String> {
+    let text = server.stdout();
+    let start = format!(" {} starts at ", worker.pid);
+    let line = text.lines().find(|line| line.contains(&start))?;
+    Some(line.split_once(' ')?.0.to_owned())
+}
+
+fn ready_count(server: &Running, name: &str) -> usize {
+    let text = server.stdout();
+    let is_its = |line: &&str| {
+        line.ends_with(" is ready") && line.split(' ').next() == Some(name)
+    };
+    text.lines().filter(is_its).count()
+}
+
+#[track_caller]
+fn wait_for_starts(server: &Running, name: &str, count: usize, hint: &str) {
+    let look = || starts(server, name).len();
+    wait_for(server, name, count, "started", hint, look);
+}
+
+#[track_caller]
+fn wait_for_ready(server: &Running, name: &str, count: usize, hint: &str) {
+    wait_for(server, name, count, "ready", hint, || ready_count(server, name));
 }
 
 #[track_caller]
 fn wait_for(
     server: &Running,
+    name: &str,
     count: usize,
     what: &str,
     hint: &str,
     look: impl Fn() -> usize,
 ) {
-    // No longer than until the parent has ended, and with it all who print.
+    // When the parent and all its workers have exited, nothing more is printed.
     let over = || server.try_wait().is_some() && server.output_ended();
+    let began = Instant::now();
     let _ = try_eventually(SOON, || (look() >= count || over()).then_some(()));
-    let state = match server.try_wait() {
-        Some(status) => format!("has ended ({status})"),
-        None => "runs".to_owned(),
-    };
     assert!(
         look() >= count,
-        "{count} workers should have been {what} by now, one after another or at once; it was {}, and \
-         the parent {state}. {hint}\n--- its stdout\n{}\n--- its stderr\n{}",
+        "of the workers with the name `{name}`, {count} should be {what} by now, one after \
+         another. In {:.1?} ({SOON:?} at most) it was {}. {hint}\n{}",
+        began.elapsed(),
         look(),
-        server.stdout(),
-        server.stderr()
+        server.describe()
     );
 }
 
-/// The milliseconds between one start and the next.
-fn gaps(server: &Running) -> Vec<u64> {
-    starts(server).windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect()
+/// Kills the worker with this name.
+#[track_caller]
+fn kill(server: &Running, name: &str) -> Process {
+    let its =
+        |worker: &Process| name_of(server, worker).is_some_and(|it| it == name);
+    let victim = server.children().into_iter().rev().find(its);
+    let Some(victim) = victim.filter(|it| it.signal(Signal::SIGKILL)) else {
+        panic!(
+            "the worker `{name}` was ready, and should run until it is killed; but no child of \
+             your program has this name.\n{}",
+            server.describe()
+        );
+    };
+    let _ = try_eventually(SOON, || (!victim.alive()).then_some(()));
+    victim
 }
 
+/// Fails if your program uses the processor while nothing happens.
 #[track_caller]
-fn kill(victims: &[Process]) {
-    for victim in victims {
-        assert!(
-            victim.signal(Signal::SIGKILL),
-            "worker {} has ended by itself",
-            victim.pid
-        );
-    }
+fn assert_sleeps(server: &Running, when: &str, hint: &str) {
+    let before = cpu_time(server.pid());
+    sleep(A_WHILE);
+    let used = cpu_time(server.pid()).saturating_sub(before);
+    assert!(
+        used <= Duration::from_millis(40),
+        "{when}. Nothing happens, and in {A_WHILE:?} your program has used {used:?} of processor \
+         time. {hint}"
+    );
 }
 
 #[test]
 fn each_worker_that_is_killed_is_replaced_once() {
-    let server = serving(2, &[]);
-    for round in 1..=10 {
-        let oldest = server.children().into_iter().take(1);
-        kill(&oldest.collect::<Vec<_>>());
-        wait_for_starts(
-            &server,
-            2 + round,
-            "A worker was killed. Which event tells you?",
-        );
+    let server = serving(&["web=good", "mail=good"], &["web", "mail"]);
+    for round in 1..=3 {
+        kill(&server, "web");
+        let hint = "`web` was killed. Which event reports that?";
+        wait_for_ready(&server, "web", 1 + round, hint);
     }
-    kill(&server.children());
-    wait_for_starts(
-        &server,
-        14,
-        "Both workers were killed at once. Who else has ended?",
-    );
-    let settled =
-        || server.children().len() == 2 && zombies_of(server.pid()).is_empty();
-    let settled = try_eventually(SOON, || settled().then_some(())).is_some();
-    let (started, alive) = (starts(&server).len(), server.children().len());
-    assert!(
-        settled && started == 14,
-        "2 workers were wanted, and 12 were killed: so 14 are started in all, and 2 live. Yours has \
-         started {started}, {alive} live, and {} of the dead were not waited for. One end comes with \
-         several events: for how many of them do you start a worker?",
-        zombies_of(server.pid()).len()
+    kill(&server, "web");
+    kill(&server, "mail");
+    for (name, count) in [("web", 5), ("mail", 2)] {
+        wait_for_ready(&server, name, count, "Both workers were killed at once.");
+    }
+    // A second replacement would start now.
+    sleep(A_WHILE);
+    let started = [starts(&server, "web").len(), starts(&server, "mail").len()];
+    let (alive, zombies) =
+        (server.children().len(), zombies_of(server.pid()).len());
+    assert_eq!(
+        (started, alive, zombies),
+        ([5, 2], 2, 0),
+        "`web` was killed 4 times and `mail` once: so 5 and 2 workers are started in all, 2 of \
+         them live, and no zombie is left. Yours: [web, mail], living, zombies are on the left. \
+         One exit is reported by several events: for how many of them do you start a worker?"
     );
 }
 
 #[test]
-fn a_worker_that_closes_its_channel_and_lives_on_is_not_replaced() {
-    let server = serving(1, &["--kind", "hangs-up"]);
-    let first = server.children();
-    // Long enough for a wrong answer; the right one has nothing to do.
-    let second = try_eventually(Duration::from_millis(400), || {
-        (starts(&server).len() > 1).then(|| server.children())
+fn a_worker_that_closes_its_channel_and_runs_on_is_not_replaced() {
+    let server = serving(&["web=hangs-up"], &["web"]);
+    let second = try_eventually(A_WHILE, || {
+        (starts(&server, "web").len() > 1).then_some(())
     });
     assert!(
-        second.is_none() && server.children() == first,
-        "the one worker has closed its channel, and lives on. Now there are {}: {:?}. `disconnect` \
-         says that a child will say no more. Which event says that it has ended?",
-        server.children().len(),
-        server.children().iter().map(|it| it.pid).collect::<Vec<_>>()
+        second.is_none(),
+        "the worker has closed its channel and runs on, and your program has started a second \
+         one. `Disconnect` says that the channel is closed. Which event says that a worker has \
+         exited?"
     );
-    kill(&first);
-    wait_for_starts(
-        &server,
-        2,
-        "The worker had closed its channel long before it was killed.",
-    );
+    kill(&server, "web");
+    let hint = "The worker had closed its channel, and was killed later.";
+    wait_for_starts(&server, "web", 2, hint);
 }
 
 #[test]
-fn a_worker_that_leaves_a_helper_behind_is_replaced_when_it_ends() {
-    let server = serving(1, &["--kind", "has-helper"]);
+fn a_worker_that_leaves_a_helper_is_replaced_when_it_exits() {
+    let server = serving(&["web=has-helper"], &["web"]);
     let before = fds(server.pid()).len();
-    for round in 1..=4 {
-        kill(&server.children());
+    for round in 1..=3 {
+        kill(&server, "web");
         wait_for_ready(
             &server,
+            "web",
             1 + round,
-            "The worker was killed. Its helper lives, and holds the worker's channel: `close` may not \
-             come for a minute. Which event comes at once?",
+            "The worker was killed. Its helper lives for a minute and holds the worker's channel \
+             open, and `Close` comes only after that. Which event comes at once?",
         );
     }
-    let freed = try_eventually(Duration::from_secs(2), || {
-        (fds(server.pid()).len() <= before).then_some(())
-    });
+    let freed = || (fds(server.pid()).len() <= before).then_some(());
     assert!(
-        freed.is_some(),
-        "four workers have ended and were replaced, and the parent holds {} descriptors instead of \
-         {before}. Each had a channel, and a helper holds its other end. Who closes ours?",
+        try_eventually(SOON, freed).is_some(),
+        "three workers were killed and replaced. Your program had {before} descriptors open \
+         before, and has {} now, {SOON:?} later. Each worker had a channel. Its other end is held \
+         by a helper, so it does not close by itself: which method of `Children` closes ours?",
         fds(server.pid()).len()
     );
 }
 
 #[test]
-fn after_workers_that_were_never_ready_the_pauses_double_up_to_the_longest() {
-    let server =
-        server(1, &["--kind", "fails", "--pause", "20", "--longest", "160"])
-            .start();
+fn after_failures_the_pauses_double_up_to_the_longest() {
+    let args = ["web=fails", "--pause", "20", "--longest", "80"];
+    let server = parent(&args).start();
     wait_for_starts(
         &server,
+        "web",
         10,
-        "Each worker fails before it is ready. The pauses are 20, 40, 80 ms, and then 160 ms each. \
-         What wakes you when a pause is over, and does yours stop growing?",
+        "Each worker fails before it is ready. The pauses are 20 ms, 40 ms, and then 80 ms each. \
+         What wakes your program when a pause is over, and does the pause stop growing?",
     );
-    let gaps = gaps(&server);
-    for (gap, pause) in gaps.iter().zip([20, 40, 80, 160, 160, 160, 160, 160, 160])
-    {
-        // The clock may be set while we look; a millisecond is lost in rounding.
+    let starts = starts(&server, "web");
+    let gaps: Vec<u64> =
+        starts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    for (gap, pause) in gaps.iter().zip([20, 40, 80, 80, 80, 80, 80, 80, 80]) {
+        // A millisecond is lost in rounding.
         assert!(
-            gap + 1 >= pause,
-            "each worker fails before it is ready. Before the next one, the pauses are 20, 40, 80 ms, \
-             and then 160 ms each. Your workers were started with {gaps:?} ms between them. When does \
-             a pause begin, and what does it depend on?"
+            gap + 2 >= pause,
+            "each worker fails before it is ready. The pauses before the next are 20 ms, 40 ms, \
+             and then 80 ms each. Your workers were started with {gaps:?} ms between them. What \
+             does a pause depend on?"
         );
     }
 }
 
 #[test]
-fn a_worker_that_was_ready_is_replaced_at_once_and_sets_the_pause_back() {
-    let dir = temp_dir();
-    let go = dir.path().join("go");
-    let arguments = ["--kind", "needs-go", "--pause", "30", "--longest", "60000"];
-    let server = server(1, &arguments).env("GO", &go).start();
+fn the_pause_of_one_name_delays_no_other() {
+    let args =
+        ["mail=fails", "web=good", "--pause", FOR_EVER, "--longest", FOR_EVER];
+    let server = serving(&args, &["web"]);
     wait_for_starts(
         &server,
-        6,
-        "Each fails: after 30, 60, 120, 240 and 480 ms comes the next.",
-    );
-    dir.write("go", "");
-    wait_for_ready(
-        &server,
+        "mail",
         1,
-        "From now on they do not fail; after 960 ms comes the next.",
+        "It fails; then there is a pause of 10 minutes.",
     );
-    let before = cpu_time(server.pid());
-    std::thread::sleep(Duration::from_millis(200));
-    let used = cpu_time(server.pid()).saturating_sub(before);
-    assert!(
-        used < Duration::from_millis(100),
-        "the last pause is over, and the one worker is ready. Nothing happens, and in 200 ms the parent \
-         has used {used:?} of processor time. Until when does it wait?"
-    );
-    kill(&server.children());
-    wait_for_ready(
+    for round in 1..=2 {
+        kill(&server, "web");
+        wait_for_ready(
+            &server,
+            "web",
+            1 + round,
+            "`mail` has failed, and its pause takes 10 minutes. `web` was ready, and was killed in \
+             this pause: so another `web` starts at once. Does each name have a pause of its own? \
+             And what does your program wait in, during a pause: does it see events there?",
+        );
+    }
+    assert_sleeps(
         &server,
-        2,
-        "The worker was killed, and its replacement will be ready too.",
+        "`web` is ready, and `mail` has a pause of 10 minutes",
+        "Until when does it wait, and what does it look at each time?",
+    );
+    let count = starts(&server, "mail").len();
+    assert_eq!(
+        count, 1,
+        "`mail` has failed, and its pause takes 10 minutes. But {count} workers were started for \
+         it. `web` was ready and was killed meanwhile: what has that to do with the pause of `mail`?"
+    );
+}
+
+#[test]
+fn each_name_counts_its_own_failures_and_ready_sets_them_back() {
+    let go = temp_dir();
+    let [web, mail] = ["web", "mail"].map(|name| go.path().join(name));
+    go.write("web", "");
+    let args =
+        ["mail=needs-go", "web=needs-go", "--pause", "20", "--longest", FOR_EVER];
+    let server = parent(&args).env("GO", go.path()).start();
+    wait_for_ready(&server, "web", 1, "It does not fail.");
+    let hint =
+        "It fails; after pauses of 20, 40, 80, 160, 320 and 640 ms comes the next.";
+    wait_for_starts(&server, "mail", 7, hint);
+
+    // Now `mail` has a pause of 1280 ms.
+    remove_file(web).expect("to remove it");
+    kill(&server, "web");
+    let hint = "It was ready, and was killed. From now on it fails: it starts at once, and again \
+                after 20 ms. In the same time another name has a longer pause, which began \
+                earlier. Which of the two moments do you give to `wait`?";
+    wait_for_starts(&server, "web", 3, hint);
+    let began = starts(&server, "mail")[6];
+    let since = |start: u64| start.saturating_sub(began);
+    let [.., second, third] = starts(&server, "web")[..] else { unreachable!() };
+    assert!(
+        since(third) < 1280,
+        "`mail` has failed 7 times, and its pause takes 1280 ms. In this pause `web` was killed. It \
+         had been ready; from now on it fails, so it starts at once, and again after 20 ms. Yours \
+         started {} ms and {} ms after the pause of `mail` had begun. Which pause does `web` have, \
+         and until when do you `wait`?",
+        since(second),
+        since(third)
     );
     assert!(
-        gaps(&server).last() < Some(&900),
-        "a worker was ready, and was killed. Another is started at once, because it will be ready too, \
-         and clients wait; between the starts are {:?} ms. How do you know, at a worker's end, whether \
-         it was ever ready?",
-        gaps(&server)
+        third + 2 >= second + 20,
+        "`web` was ready, and was killed. From now on it fails: it starts at once, and again after \
+         20 ms. Yours started again after {} ms. What does a pause depend on?",
+        third.saturating_sub(second)
     );
-    let before = starts(&server).len();
-    std::fs::remove_file(go).expect("to remove it again");
-    kill(&server.children());
+
+    go.write("mail", "");
+    let hint = "From now on it does not fail, and its pause of 1280 ms is over.";
+    wait_for_ready(&server, "mail", 1, hint);
+    remove_file(mail).expect("to remove it");
+    kill(&server, "mail");
+    let hint = "It was ready, and was killed. From now on it fails again. That is a first failure: \
+                the next one starts after 20 ms. What sets the pause back?";
+    wait_for_starts(&server, "mail", 10, hint);
+    let mail = starts(&server, "mail");
+    let gap = mail[9].saturating_sub(mail[8]);
+    assert!(
+        gap < 1280,
+        "`mail` failed 7 times, then it was ready, then it was killed, and now it fails again. That \
+         is a first failure, and the next one starts after 20 ms. Yours started {gap} ms later \
+         (less than 1280 is accepted). What sets the pause back?"
+    );
+}
+
+#[test]
+fn a_program_that_does_not_exist_is_tried_again() {
+    let dir = temp_dir();
+    let program = dir.path().join("server");
+    let path = program.to_str().expect("a path in UTF-8");
+    let args = [&format!("web={path}"), "--pause", "250", "--longest", "250"];
+    let server = parent(&args).start();
+    assert_sleeps(
+        &server,
+        "the program of `web` does not exist. It is tried again after each pause of 250 ms",
+        "What does it do in a pause?",
+    );
+    assert!(
+        server.try_wait().is_none(),
+        "the program of `web` does not exist, and your program has exited. It should try again: \
+         the program may come, for example when it is being installed. Which events does a child \
+         have that could not be started?\n{}",
+        server.describe()
+    );
+    let script = dir.write("script", "#!/bin/sh\nexec sleep 60\n");
+    set_permissions(&script, Permissions::from_mode(0o755))
+        .expect("to make it a program");
+    std::fs::rename(script, &program).expect("to give it its name");
+    let runs = || (server.children().len() == 1).then_some(());
+    assert!(
+        try_eventually(SOON, runs).is_some(),
+        "the program of `web` did not exist, and does now. The pauses are 250 ms, and {SOON:?} \
+         later {} workers run. A child that could not be started has no `Exit`: which event tells \
+         that you must try again, and what wakes your program after the pause?\n{}",
+        server.children().len(),
+        server.describe()
+    );
+}
+
+/// Blocks until your program has exited, which should be soon and with 0.
+#[track_caller]
+fn assert_stops(server: &Running, story: &str, hint: &str) {
+    let began = Instant::now();
+    let status = try_eventually(SOON, || server.try_wait());
+    let how = match status {
+        Some(status) => format!("it has exited ({status})"),
+        None => format!("it runs {:.1?} later ({SOON:?} at most)", began.elapsed()),
+    };
+    assert!(
+        status.is_some_and(|status| status.code() == Some(0)),
+        "{story}. Then your program should exit with 0; but {how}. {hint}\n{}",
+        server.describe()
+    );
+}
+
+#[test]
+fn sigterm_ends_all_workers_and_waits_for_them() {
+    let args = ["web=good", "mail=good", "dns=silent", "--stop-limit", FOR_EVER];
+    let server = serving(&args, &["web", "mail"]);
+    wait_for_starts(&server, "dns", 1, "It never says that it is ready.");
+    let family = server.processes();
+    server.signal(Signal::SIGTERM);
+    assert_stops(
+        &server,
+        "SIGTERM was sent to your program. Each of 3 workers gets it, too, and exits after 200 ms. \
+         One of them was never ready",
+        "Who sends it to them, and what do you wait for? And is an exit a failure, if all workers \
+         are to exit?",
+    );
+    let said = server.stdout();
+    let goodbyes = said.matches(" says goodbye").count();
+    let started = said.matches(" starts at ").count();
+    assert_eq!(
+        (goodbyes, started),
+        (3, 3),
+        "SIGTERM was sent to your program. Each of 3 workers gets it, too, needs 200 ms to say \
+         goodbye, and exits; none is replaced. Your program has exited now. Goodbyes and starts \
+         are on the left. Which signal did the workers get, did you wait until they had exited, \
+         and when is a worker not replaced?\n{said}"
+    );
+    assert_all_gone(&family, None, SOON);
+}
+
+#[test]
+fn sigterm_ends_it_in_a_pause_too() {
+    let server =
+        parent(&["web=fails", "--pause", FOR_EVER, "--longest", FOR_EVER]).start();
     wait_for_starts(
         &server,
-        before + 2,
-        "From now on they fail again; after 30 ms comes the next.",
+        "web",
+        1,
+        "It fails; then there is a pause of 10 minutes.",
     );
-    let gap = gaps(&server)[before];
-    assert!(
-        gap < 900,
-        "many workers failed, then two were ready, and now one fails again. That is a first failure, \
-         and the next is started after 30 ms; yours comes after {gap} ms. Who sets the pause back?"
-    );
-}
-
-#[test]
-fn a_program_that_is_not_there_is_tried_again_and_costs_no_processor_time() {
-    let dir = temp_dir();
-    let program = dir.path().join("worker");
-    let path = program.to_str().expect("a path in UTF-8");
-    let server =
-        server(2, &["--pause", "40", "--longest", "80", "--exec", path, "30"])
-            .start();
-    // A window to look through: whoever sleeps in it uses no time, however long it is.
-    let ended = try_eventually(Duration::from_millis(500), || server.try_wait());
-    assert!(
-        ended.is_none(),
-        "no worker can be started, and the parent has ended as well ({}). The program may come, as it \
-         does when it is being installed. Which events does a child have that never was?\n{}",
-        ended.expect("it has ended"),
-        server.stderr()
-    );
-    let used = cpu_time(server.pid());
-    assert!(
-        used < Duration::from_millis(250),
-        "no worker can be started, and the parent has used {used:?} of processor time in half a \
-         second. What does it do in the pauses?"
-    );
-    symlink("/bin/sleep", &program).expect("to make the program");
-    let came =
-        try_eventually(SOON, || (server.children().len() == 2).then_some(()));
-    assert!(
-        came.is_some(),
-        "the program is there now, and {} of 2 workers live. A child that cannot be started has no \
-         `exit`: which event tells you that you have to try again, and what wakes you after the pause?",
-        server.children().len()
+    sleep(A_WHILE);
+    server.signal(Signal::SIGTERM);
+    assert_stops(
+        &server,
+        "SIGTERM was sent to your program in a pause of 10 minutes. No worker runs",
+        "What does it wait in, during a pause?",
     );
 }
 
 #[test]
-fn sigterm_ends_all_and_waits_for_them() {
-    let server = serving(3, &[]);
+fn a_worker_that_ignores_sigterm_is_killed() {
+    let args = ["web=deaf", "mail=good", "--stop-limit", "700"];
+    let server = serving(&args, &["web", "mail"]);
     let family = server.processes();
     server.signal(Signal::SIGTERM);
-    let status = server.wait(SOON);
-    let said = server.stdout();
+    assert_stops(
+        &server,
+        "SIGTERM was sent to your program, and `web` ignores it. It is to be killed 700 ms later \
+         (`stop_limit`)",
+        "Which signal cannot be ignored, and what wakes your program when it is time to send it?",
+    );
     assert_eq!(
-        (
-            said.matches(" says goodbye").count(),
-            status.code(),
-            starts(&server).len()
-        ),
-        (3, Some(0), 3),
-        "SIGTERM was sent to the parent. Each of 3 workers should get it too, and takes 200 ms to say \
-         goodbye; then the parent exits with 0, and nobody was started. (goodbyes, exit code, starts) \
-         are wrong. Who waits for the workers, and who must not be replaced?\n{said}"
-    );
-    assert_all_gone(&family, None, SOON);
-}
-
-#[test]
-fn sigterm_ends_it_in_a_pause_too_and_although_a_worker_is_deaf() {
-    let pausing = server(1, &["--kind", "fails", "--pause", "4000"]).start();
-    let deaf = serving(1, &["--kind", "deaf"]);
-    wait_for_starts(&pausing, 1, "Then it fails, and there is a pause of 4 s.");
-    let family = deaf.processes();
-    pausing.signal(Signal::SIGTERM);
-    let ended = try_eventually(Duration::from_secs(2), || pausing.try_wait());
-    assert!(
-        ended.is_some_and(|status| status.code() == Some(0)),
-        "nobody lives, and the next worker would be started in 4 s. SIGTERM should end the parent at \
-         once, with 0; after 2 s it says {ended:?}. What does it wait in, during a pause?"
-    );
-    deaf.signal(Signal::SIGTERM);
-    let ended = try_eventually(Duration::from_secs(4), || deaf.try_wait());
-    assert!(
-        ended.is_some_and(|status| status.code() == Some(0)),
-        "a worker ignores SIGTERM. 1 s later (`STOP_LIMIT`) it is to be killed, and then the parent \
-         exits with 0; after 4 s it says {ended:?}. Which signal cannot be ignored?"
-    );
-    assert_all_gone(&family, None, SOON);
-}
-
-#[test]
-fn a_worker_that_ends_at_sigterm_before_it_was_ready_is_no_failure() {
-    let server = server(1, &["--exec", "sleep", "60"]).start();
-    let started =
-        try_eventually(SOON, || (server.children().len() == 1).then_some(()));
-    assert!(started.is_some(), "no worker was started\n{}", server.stderr());
-    let family = server.processes();
-    server.signal(Signal::SIGTERM);
-    let ended = try_eventually(Duration::from_secs(2), || server.try_wait());
-    assert!(
-        ended.is_some_and(|status| status.code() == Some(0)),
-        "a worker was started, and had not said that it is ready. SIGTERM should end it, and then the \
-         parent, with 0; after 2 s that says {ended:?}, and {} workers live. Is an end a failure, when \
-         all are to end?",
-        server.children().len()
+        server.stdout().matches(" says goodbye").count(),
+        1,
+        "SIGTERM was sent to your program. `web` ignores it, `mail` needs 200 ms to say goodbye, \
+         and `stop_limit` is 700 ms; but `mail` did not say it. Which signal did you send first?"
     );
     assert_all_gone(&family, None, SOON);
 }
