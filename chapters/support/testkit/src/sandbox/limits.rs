@@ -21,8 +21,8 @@ pub const MAX_PROCESSES: usize = 64;
 /// What it may print, in bytes, on each of its two output streams.
 pub const MAX_OUTPUT: usize = 1 << 20;
 
-/// The user that a sandboxed program runs as if the tests run as root: *nobody*.
-const NOBODY: u32 = 65534;
+/// The user that a sandboxed program runs as if the tests run as root.
+const UNPRIVILEGED: u32 = 65534;
 
 /// The kernel's limit on processes is above [`MAX_PROCESSES`] by so many: so the
 /// watchdog finds too many processes, and can say so in words.
@@ -68,21 +68,24 @@ pub(crate) fn confine(command: &mut Command) {
 
 /// The user to run `program` as: `None` for our own.
 fn user_for(program: &OsStr) -> Option<u32> {
-    let nobody = geteuid().is_root().then_some(NOBODY)?;
+    let user = geteuid().is_root().then_some(UNPRIVILEGED)?;
     let in_path = !Path::new(program).is_absolute();
     let mut probe = Command::new("test");
     probe.arg("-x").arg(program);
-    impose(&mut probe, Some(nobody));
+    impose(&mut probe, Some(user));
     let _no_other_fork = lock(&FORKING);
     let has_access = in_path || probe.status().is_ok_and(|status| status.success());
-    has_access.then_some(nobody)
+    has_access.then_some(user)
 }
 
 fn impose(command: &mut Command, user: Option<u32>) {
     // The kernel counts all threads of the user, those outside of the sandbox too.
     // If the program has to run as root, the kernel sets no limit at all.
-    let others =
-        threads_of(if geteuid().is_root() { NOBODY } else { geteuid().as_raw() });
+    let others = threads_of(if geteuid().is_root() {
+        UNPRIVILEGED
+    } else {
+        geteuid().as_raw()
+    });
     let processes = (others + MAX_PROCESSES + SLACK) as u64;
     // std changes the user first, drops all further groups, and then calls the
     // closure.
