@@ -116,13 +116,16 @@ fn kill(server: &Running, name: &str) -> Process {
 /// Fails if your program uses the processor while nothing happens.
 #[track_caller]
 fn assert_sleeps(server: &Running, when: &str, hint: &str) {
-    let before = cpu_time(server.pid());
-    sleep(A_WHILE);
-    let used = cpu_time(server.pid()).saturating_sub(before);
+    // A busy machine gives even a program that never sleeps little time, but some.
+    let spins = (0..3).all(|_| {
+        let before = cpu_time(server.pid());
+        sleep(A_WHILE);
+        cpu_time(server.pid()) > before
+    });
     assert!(
-        used <= Duration::from_millis(40),
-        "{when}. Nothing happens, and in {A_WHILE:?} your program has used {used:?} of processor \
-         time. {hint}"
+        !spins,
+        "{when}. Nothing happens, and your program has used processor time in each of three times \
+         {A_WHILE:?}. {hint}"
     );
 }
 
@@ -316,11 +319,11 @@ fn a_program_that_does_not_exist_is_tried_again() {
     let dir = temp_dir();
     let program = dir.path().join("server");
     let path = program.to_str().expect("a path in UTF-8");
-    let args = [&format!("web={path}"), "--pause", "250", "--longest", "250"];
+    let args = [&format!("web={path}"), "--pause", "1000", "--longest", "1000"];
     let server = parent(&args).start();
     assert_sleeps(
         &server,
-        "the program of `web` does not exist. It is tried again after each pause of 250 ms",
+        "the program of `web` does not exist. It is tried again after each pause of 1 s",
         "What does it do in a pause?",
     );
     assert!(
@@ -337,7 +340,7 @@ fn a_program_that_does_not_exist_is_tried_again() {
     let runs = || (server.children().len() == 1).then_some(());
     assert!(
         try_eventually(SOON, runs).is_some(),
-        "the program of `web` did not exist, and does now. The pauses are 250 ms, and {SOON:?} \
+        "the program of `web` did not exist, and does now. The pauses are 1 s, and {SOON:?} \
          later {} workers run. A child that could not be started has no `Exit`: which event tells \
          that you must try again, and what wakes your program after the pause?\n{}",
         server.children().len(),
