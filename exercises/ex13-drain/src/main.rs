@@ -1,6 +1,7 @@
 //! The program of the exercise. Your part is `solution.rs`.
 
 mod harness;
+mod http;
 mod solution;
 mod worker_io;
 

@@ -1,28 +1,36 @@
 //! Your part.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use ch03_handles::HandleChannel;
 use ch04_events::SignalPipe;
 
-/// The worker: takes the listener that comes through `channel`, and answers, until it is drained.
+use crate::worker_io::Greeter;
+
+/// The worker: receives its listener through `channel` (`Received::Handle`), accepts
+/// connections, and answers the requests of each (`Connection::step`) until it has drained.
 ///
-/// It begins to drain when SIGTERM comes, when its program has failed (`Step::Failed`), or when its
-/// parent is gone, whichever is first. From then on
-/// - it accepts nobody: whoever connects waits for another worker;
-/// - it has told the parent, once, with the message `{"act":"suicide"}`;
-/// - it goes on with the connections that it has.
+/// A connection is kept until its step is `Closed`: its client may send many requests.
 ///
-/// Returns the exit code, which is 1, once no connection is open; but at the latest `harness::LIMIT`
-/// after the drain has begun.
+/// The worker begins to drain when SIGTERM arrives, when its program has failed
+/// (`Step::Failed`), or when the channel has ended (`Received::Closed`): at the first of
+/// these. From then on
+/// - it accepts no connection, and its copy of the listener is closed;
+/// - it has told its parent, once, with the message `{"act":"suicide"}`;
+/// - it goes on with its open connections: each response is the `last` on its connection.
+///
+/// Returns when no connection is open; but when `limit` has passed since the drain began, it
+/// returns with open connections. While there is nothing to do, it sleeps.
 ///
 /// # Errors
-/// Those of `harness::wait`.
-pub fn serve(channel: HandleChannel, signals: SignalPipe) -> io::Result<u8> {
-    todo!(
-        "wait for the parent ({:?}) and for signals ({:?})",
-        channel.as_fd(),
-        signals.as_fd()
-    )
+/// Those of `worker_io::wait`.
+pub fn serve(
+    channel: HandleChannel,
+    signals: SignalPipe,
+    program: Greeter,
+    limit: Duration,
+) -> io::Result<()> {
+    let _ = (channel, signals, program, limit);
+    todo!("a loop: wait, receive, go on with each connection, accept")
 }

@@ -1,114 +1,143 @@
 //! What your program has to do. `cargo test -p ex13-drain`
 //!
-//! Here the test is the parent: it gives your worker a channel and a listener, and connects to it.
+//! Here the test is the parent: it gives your worker a channel and a listener, and it is the
+//! worker's clients.
 
+use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd as _;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use ch03_handles::{Delivery, Handle, HandleChannel};
+use ch02_balance::Received;
+use ch03_handles::{Handle, HandleChannel};
 use serde_json::{Value, json};
 use testkit::http::{self, Client, Response};
 use testkit::{Running, Signal, cpu_time, exercise, fds, pid_in, try_eventually};
 
-/// For what should happen soon. It is long because the machine may be busy.
+/// How long we wait for what should happen at once. Long, because the machine may be busy.
 const SOON: Duration = Duration::from_secs(6);
 
-/// How long a worker may drain: `harness::LIMIT`.
-const LIMIT: Duration = Duration::from_secs(2);
-
-/// For what should happen at once: clearly before the limit.
-const PROMPT: Duration = Duration::from_millis(1500);
-
-/// A window to look through, for what must not happen.
+/// For what must not happen: how long we look.
 const A_WHILE: Duration = Duration::from_millis(300);
 
+/// A limit that no test sees the end of: what happens before is not because of the limit.
+const FOR_EVER: &str = "600000";
+
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// The first so many bytes of it are half a request.
+const HALF: usize = 9;
 
 /// Your worker, as its parent sees it.
 struct Worker {
     process: Running,
-    /// `None`: the parent is gone.
+    /// `None`: the parent has closed it.
     channel: Option<HandleChannel>,
+    /// Received from the worker, and not looked at.
+    received: VecDeque<Received<Handle>>,
     listener: TcpListener,
     addr: SocketAddr,
-    /// Its descriptors, while it has no client.
+    /// How many descriptors it has open without a client.
     idle_fds: usize,
 }
 
 /// Starts your worker, and gives it a listener.
 #[track_caller]
-fn worker() -> Worker {
-    worker_for(TcpListener::bind("127.0.0.1:0").expect("a port"))
+fn worker(args: &[&str]) -> Worker {
+    worker_for(TcpListener::bind("127.0.0.1:0").expect("a port"), args)
 }
 
 /// Starts your worker, and returns once it has acknowledged this listener.
 #[track_caller]
-fn worker_for(listener: TcpListener) -> Worker {
-    let (program, stream) = exercise!().arg("worker").channel();
+fn worker_for(listener: TcpListener, args: &[&str]) -> Worker {
+    let (program, stream) = exercise!().arg("worker").args(args).channel();
     let mut channel = HandleChannel::new(stream).expect("a channel");
-    let copy = listener.try_clone().expect("a copy");
-    let sent =
-        channel.send_handle(Value::from("server"), Handle::TcpListener(copy));
-    sent.expect("the listener leaves");
+    let copy = Handle::TcpListener(listener.try_clone().expect("a copy"));
+    channel.send_handle(Value::from("server"), copy).expect("to send the listener");
     let addr = listener.local_addr().expect("its address");
     let mut worker = Worker {
         process: program.start(),
         channel: Some(channel),
+        received: VecDeque::new(),
         listener,
         addr,
         idle_fds: 0,
     };
-    let answer = worker.next(SOON);
+    let (first, waited) = worker.next();
     assert!(
-        matches!(answer, Some(Delivery::Acked)),
-        "the worker was sent a listener, and should acknowledge it, which `harness::hear` does for you. \
-         What came was {answer:?} (None is the end of its channel). Does your loop hear its parent?\n{}",
-        worker.process.stderr()
+        matches!(first, Some(Received::Acked)),
+        "the worker was sent a listener, and acknowledges it when you call `receive` on the \
+         channel. In {waited} came: {first:?}. Does your loop receive?\n{}",
+        worker.process.describe()
     );
-    worker.idle_fds = fds(worker.process.pid()).len();
+    worker.idle_fds = worker.open_fds();
     worker
 }
 
 impl Worker {
-    /// Blocks until it says something; `None` at the end of its channel, or if it says nothing in time.
-    fn next(&mut self, within: Duration) -> Option<Delivery> {
-        let channel = self.channel.as_mut()?;
-        let next = try_eventually(within, || match channel.recv() {
-            Err(error) if error.would_block() => None,
-            other => Some(other),
+    /// Blocks until the worker has sent something, and returns that. `None`: nothing. Also
+    /// returns how long that took, in words.
+    fn next(&mut self) -> (Option<Received<Handle>>, String) {
+        let began = Instant::now();
+        let (channel, received) = (&mut self.channel, &mut self.received);
+        let next = try_eventually(SOON, || {
+            if received.is_empty() {
+                received.extend(channel.as_mut()?.receive());
+            }
+            received.pop_front()
         });
-        next?.ok().flatten()
+        let waited = format!("{:.1?} ({SOON:?} at most)", began.elapsed());
+        if matches!(next, Some(Received::Closed(_))) {
+            // It may be about to exit, and say why.
+            let over =
+                || self.process.try_wait().is_some() && self.process.output_ended();
+            let _ = try_eventually(SOON / 6, || over().then_some(()));
+        }
+        (next, waited)
     }
 
-    /// Blocks until it says that it drains.
+    fn open_fds(&self) -> usize {
+        fds(self.process.pid()).len()
+    }
+
+    /// Whether the worker has the listener open.
+    fn has_listener(&self) -> bool {
+        let number = self.listener.as_raw_fd();
+        let ours = fds(std::process::id() as i32);
+        let (_, name) = ours.iter().find(|it| it.0 == number).expect("it is open");
+        fds(self.process.pid()).iter().any(|it| it.1 == *name)
+    }
+
+    /// Blocks until the worker has said that it drains.
     #[track_caller]
     fn wait_for_suicide(&mut self, why: &str) {
-        let said = self.next(PROMPT);
         let suicide = json!({"act": "suicide"});
+        let (said, waited) = self.next();
         assert!(
-            matches!(&said, Some(Delivery::Message(it)) if it.message == suicide),
-            "{why}. The worker should tell its parent so, with the message {suicide}, and at once: the \
-             replacement has to start while this one is still at work. What came was {said:?} (None: \
-             nothing in {PROMPT:?}, or the end of its channel)."
+            matches!(&said, Some(Received::Message(it)) if *it == suicide),
+            "{why}. The worker should send {suicide} to its parent, and at once: the replacement \
+             has to start while this worker still answers. In {waited} came: {said:?}.\n{}",
+            self.process.describe()
         );
     }
 
-    /// Connects, sends `bytes`, and returns once the worker has accepted.
+    /// Connects and sends `bytes`, and returns once the worker has accepted.
     #[track_caller]
     fn client(&self, bytes: &[u8]) -> Client {
-        let before = fds(self.process.pid()).len();
+        let before = self.open_fds();
         let client = self.caller(bytes);
-        let accepted = try_eventually(SOON, || {
-            (fds(self.process.pid()).len() > before).then_some(())
-        });
+        let accepted =
+            try_eventually(SOON, || (self.open_fds() > before).then_some(()));
         assert!(
             accepted.is_some(),
-            "a client has connected, and the worker does not accept it"
+            "a client has connected, and the worker has not accepted it in {SOON:?}.\n{}",
+            self.process.describe()
         );
         client
     }
 
-    /// Connects and sends `bytes`. Whoever accepts it: the kernel takes both.
+    /// Connects and sends `bytes`. The connection may stay in the backlog.
     #[track_caller]
     fn caller(&self, bytes: &[u8]) -> Client {
         let mut client = Client::connect(self.addr).expect("the listener is open");
@@ -116,237 +145,344 @@ impl Worker {
         client
     }
 
+    /// A client that was answered once, and keeps its connection.
+    #[track_caller]
+    fn kept_client(&self) -> Client {
+        let mut client = self.caller(b"");
+        let response = client.get("/");
+        assert!(
+            response.as_ref().is_ok_and(|response| !is_last(response)),
+            "a client has sent a request. The worker does not drain, so the response should come \
+             without `Connection: close`: the client may ask again. It is: {response:?}\n{}",
+            self.process.describe()
+        );
+        client
+    }
+
     fn sigterm(&self) {
-        // It may have ended: the test says so, in its own words.
+        // If it has exited, the test says so in its own words.
         self.process.process().signal(Signal::SIGTERM);
     }
 
-    /// Blocks until the worker has ended, which should be within `limit`, with 1.
+    /// Blocks until the worker has exited, which it should soon, and with 0.
     #[track_caller]
-    fn wait_for_exit(&self, limit: Duration, hint: &str) {
-        let status = try_eventually(limit, || self.process.try_wait());
-        let told = match status {
-            Some(status) => status.to_string(),
-            None => format!("it lives, after {limit:?}"),
+    fn wait_for_exit(&self, why: &str) {
+        let began = Instant::now();
+        let status = try_eventually(SOON, || self.process.try_wait());
+        let how = match status {
+            Some(status) => format!("has exited ({status})"),
+            None => {
+                format!("runs, {:.1?} later ({SOON:?} at most)", began.elapsed())
+            }
         };
-        assert_eq!(
-            status.and_then(|status| status.code()),
-            Some(1),
-            "the worker should end, with exit code 1; but: {told}. {hint}\n{}",
-            self.process.stderr()
-        );
-    }
-}
-
-/// Sends the other half of a request, and reads the answer.
-#[track_caller]
-fn finish(mut client: Client, half: &[u8], worker: &Worker) {
-    let answer = client
-        .send_raw(&REQUEST[half.len()..])
-        .and_then(|()| client.read_response());
-    let Ok(Response { body, .. }) = &answer else {
-        panic!(
-            "a client had sent half a request when the drain began, and sent the rest of it then. It \
-             should be answered; it got: {answer:?}. The worker's exit: {:?}. What does it still have to \
-             do before it may end?",
-            worker.process.try_wait()
-        );
-    };
-    assert_eq!(
-        pid_in(body),
-        Some(worker.process.pid()),
-        "by the worker that had accepted it"
-    );
-}
-
-#[test]
-fn it_answers_and_keeps_nothing_of_those_who_have_gone() {
-    let worker = worker();
-    for number in 1..=40 {
-        let answer = http::get(worker.addr);
         assert!(
-            answer.is_ok(),
-            "request {number} was not answered: {answer:?}. Nobody drains yet: the loop has to accept, \
-             and to go on with each connection.\n{}",
-            worker.process.stderr()
+            status.is_some_and(|status| status.success()),
+            "{why} So the worker should exit, with 0; but it {how}.\n{}",
+            self.process.describe()
         );
     }
-    let open = || fds(worker.process.pid()).len();
-    let freed = try_eventually(SOON, || (open() == worker.idle_fds).then_some(()));
+
+    /// Fails if the worker uses the processor while nothing happens.
+    #[track_caller]
+    fn assert_sleeps(&self, when: &str) {
+        let pid = self.process.pid();
+        // A busy machine gives even a process that never sleeps little time, but some.
+        let spins = (0..3).all(|_| {
+            let before = cpu_time(pid);
+            sleep(A_WHILE);
+            cpu_time(pid) > before
+        });
+        assert!(
+            !spins,
+            "{when}. Nothing happens, and the worker has used processor time in each of three times \
+             {A_WHILE:?}. Which of the descriptors that poll(2) waits for is ready all the time?"
+        );
+    }
+
+    #[track_caller]
+    fn assert_runs(&self, when: &str, hint: &str) {
+        let status = self.process.try_wait();
+        assert!(
+            status.is_none(),
+            "{when}. The worker has exited ({status:?}). {hint}\n{}",
+            self.process.describe()
+        );
+    }
+}
+
+fn is_last(response: &Response) -> bool {
+    response.header("Connection").is_some_and(|it| it.eq_ignore_ascii_case("close"))
+}
+
+/// Sends the rest of a request to a worker that drains. Its response should be the last.
+#[track_caller]
+fn finish(mut client: Client, rest: &[u8], worker: &Worker, story: &str) {
+    let response = client.send_raw(rest).and_then(|()| client.read_response());
+    let by = response.as_ref().ok().and_then(|it| pid_in(&it.body));
+    assert_eq!(
+        by,
+        Some(worker.process.pid()),
+        "{story}. It should be answered by the worker that had accepted it (on the right); it got \
+         {response:?}. What must this worker still do before it exits?\n{}",
+        worker.process.describe()
+    );
     assert!(
-        freed.is_some(),
-        "40 clients have come and gone. Before them the worker had {} descriptors open, now it has {}. \
-         What do you do with a connection whose step is `Closed`?",
+        response.as_ref().is_ok_and(is_last),
+        "{story}. It was answered, but without `Connection: close`: so it keeps the connection, \
+         and sends the next request to a worker that is about to exit. What do you pass to `step` \
+         during a drain? {response:?}"
+    );
+}
+
+#[test]
+fn it_answers_many_requests_on_one_connection_and_on_many() {
+    let worker = worker(&["--limit", FOR_EVER]);
+    let mut client = worker.kept_client();
+    for number in 2..=5 {
+        let response = client.get("/");
+        assert!(
+            response.as_ref().is_ok_and(|response| !is_last(response)),
+            "a client has sent request {number} on its connection. The worker does not drain, so \
+             the response should come without `Connection: close`; it is {response:?}\n{}",
+            worker.process.describe()
+        );
+    }
+    drop(client);
+    for number in 1..=20 {
+        let response = http::get(worker.addr);
+        assert!(
+            response.is_ok(),
+            "{number} clients have connected, one after another. The last one got no response: \
+             {response:?}. The loop has to accept, and to go on with each connection.\n{}",
+            worker.process.describe()
+        );
+    }
+    let freed = || (worker.open_fds() <= worker.idle_fds).then_some(());
+    assert!(
+        try_eventually(SOON, freed).is_some(),
+        "21 clients have connected and closed their connections. Before them the worker had {} \
+         descriptors open; now, {SOON:?} later, it has {}. What do you do with a connection whose \
+         step is `Closed`?",
         worker.idle_fds,
-        open()
+        worker.open_fds()
     );
+    worker.assert_sleeps("all clients have closed their connections");
 }
 
 #[test]
-fn with_no_client_it_ends_at_once() {
-    let mut worker = worker();
+fn without_a_connection_it_exits_at_once() {
+    let mut worker = worker(&["--limit", FOR_EVER]);
     worker.sigterm();
-    worker.wait_for_suicide("SIGTERM came");
+    worker.wait_for_suicide("SIGTERM arrived");
     worker.wait_for_exit(
-        PROMPT,
-        "It has no client. The limit is for those who are slow; what is it waiting for?",
+        "SIGTERM arrived, and no connection is open. The limit is for connections: it is 10 \
+         minutes here.",
     );
 }
 
 #[test]
-fn half_a_request_is_answered_when_its_rest_comes_after_sigterm() {
-    let mut worker = worker();
-    let half = &REQUEST[..9];
-    let client = worker.client(half);
+fn an_idle_connection_is_kept_and_gets_one_more_response() {
+    let mut worker = worker(&["--limit", FOR_EVER]);
+    let mut client = worker.kept_client();
+    let second = worker.kept_client();
     worker.sigterm();
-    worker.wait_for_suicide("SIGTERM came");
-    finish(client, half, &worker);
-    worker.wait_for_exit(SOON, "Its only client was answered, and has gone.");
+    worker.wait_for_suicide("SIGTERM arrived");
+    assert!(
+        !client.is_closed_within(A_WHILE),
+        "a client was answered, and keeps its connection. SIGTERM arrived, and the worker has closed \
+         the connection. A request may be on its way just then, and would be lost. What ends a \
+         connection?"
+    );
+    worker.assert_runs(
+        "two clients were answered, and keep their connections. SIGTERM arrived",
+        "Each may ask once more. What does the worker wait for, and for how long?",
+    );
+    let story = "a client was answered, and keeps its connection. Then the drain began, and it has \
+                 asked once more";
+    finish(client, REQUEST, &worker, story);
+    worker.assert_runs(
+        "one of two clients has got its last response",
+        "The other one may still ask.",
+    );
+    finish(second, REQUEST, &worker, story);
+    worker.wait_for_exit(
+        "SIGTERM arrived, and both clients have got their last response and have closed their \
+         connections.",
+    );
 }
 
 #[test]
-fn after_a_crash_the_other_clients_are_answered_too() {
-    let mut worker = worker();
-    let half = &REQUEST[..20];
-    let client = worker.client(half);
-    let mut crash = worker.caller(b"GET /crash HTTP/1.1\r\n\r\n");
-    let answer = crash.read_response();
-    assert!(
-        answer.is_ok(),
-        "the failure is behind the answer, but that did not come: {answer:?}"
+fn half_a_request_is_answered_when_the_rest_arrives_after_sigterm() {
+    let mut worker = worker(&["--limit", FOR_EVER]);
+    let client = worker.client(&REQUEST[..HALF]);
+    worker.sigterm();
+    worker.wait_for_suicide("SIGTERM arrived");
+    let story = "a client had sent half a request when SIGTERM arrived, and has sent the rest now";
+    finish(client, &REQUEST[HALF..], &worker, story);
+    worker.wait_for_exit(
+        "SIGTERM arrived, and the only client has closed its connection.",
     );
-    worker.wait_for_suicide("The worker's program has failed (`Step::Failed`)");
-    finish(client, half, &worker);
-    let early = try_eventually(A_WHILE, || worker.process.try_wait());
+}
+
+#[test]
+fn after_a_crash_all_clients_are_answered() {
+    let mut worker = worker(&["--limit", FOR_EVER, "--crash-after", "1"]);
+    let slow = worker.client(&REQUEST[..HALF]);
+    let mut crash = worker.caller(REQUEST);
+    let response = crash.read_response();
     assert!(
-        early.is_none(),
-        "the worker's program has failed behind an answer. The client that got it has not closed its \
-         connection yet, and the worker has ended ({early:?}). A step that says `Failed` leaves the \
-         connection open: what did you do with it?"
+        response.is_ok(),
+        "the worker's program fails after its first response, but there is no response: \
+         {response:?}\n{}",
+        worker.process.describe()
     );
-    drop(crash);
-    worker.wait_for_exit(SOON, "Both clients were answered, and have gone.");
+    worker.wait_for_suicide("the worker's program has failed (`Step::Failed`)");
+    let story = "a client had sent half a request when the worker's program failed, and has sent the \
+                 rest now";
+    finish(slow, &REQUEST[HALF..], &worker, story);
+    worker.assert_runs(
+        "the worker's program has failed after a response. The client that got the response keeps \
+         its connection, and may ask once more",
+        "What did you do with the connection whose step was `Failed`?",
+    );
+    let story = "the worker's program has failed after a response. The client that got it keeps its \
+                 connection, and has asked once more. (If its connection was closed: what did you do \
+                 when its step was `Failed`?)";
+    finish(crash, REQUEST, &worker, story);
+    worker.wait_for_exit(
+        "the worker's program has failed, and both clients have closed their connections.",
+    );
 }
 
 #[test]
 fn suicide_is_said_once_however_many_reasons_there_are() {
-    let mut worker = worker();
-    let half = &REQUEST[..9];
-    let client = worker.client(half);
-    let crash = worker.client(b"GET /crash HTTP/1.1\r\n");
+    let mut worker = worker(&["--limit", FOR_EVER, "--crash-after", "1"]);
+    let slow = worker.client(&REQUEST[..HALF]);
+    let crash = worker.client(&REQUEST[..HALF]);
     worker.sigterm();
-    worker.wait_for_suicide("SIGTERM came");
+    worker.wait_for_suicide("SIGTERM arrived");
     worker.sigterm();
-    let mut crash = crash;
-    crash.send_raw(b"\r\n").expect("to send");
-    let _ = crash.read_response();
-    drop(crash);
-    finish(client, half, &worker);
-    let mut words = Vec::new();
-    while let Some(said) = worker.next(SOON) {
-        words.push(said);
+    let story = "a client had sent half a request when SIGTERM arrived, and has sent the rest now";
+    finish(crash, &REQUEST[HALF..], &worker, story);
+    finish(slow, &REQUEST[HALF..], &worker, story);
+    worker.wait_for_exit(
+        "SIGTERM arrived, and both clients have closed their connections.",
+    );
+    let mut more = Vec::new();
+    while let (Some(said), _) = worker.next() {
+        match said {
+            Received::Closed(_) => break,
+            said => more.push(said),
+        }
     }
     assert!(
-        words.is_empty(),
-        "the worker drains since the first SIGTERM. Then came another, and a crash, and it said again: \
-         {words:?}. Its parent starts a worker for each. How do you know that you drain already?"
+        more.is_empty(),
+        "SIGTERM arrived, and the worker has said that it drains. Then SIGTERM arrived again, and \
+         its program failed, and it has sent more: {more:?}. Its parent starts a replacement each \
+         time. How do you know that the worker drains already?"
     );
-    worker.wait_for_exit(SOON, "Both clients were answered, and have gone.");
 }
 
 #[test]
-fn who_connects_during_the_drain_waits_for_another_worker() {
-    let mut old = worker();
-    let half = &REQUEST[..9];
-    let client = old.client(half);
+fn a_client_that_connects_during_the_drain_is_left_to_another_worker() {
+    let mut old = worker(&["--limit", FOR_EVER]);
+    let client = old.client(&REQUEST[..HALF]);
     old.sigterm();
-    old.wait_for_suicide("SIGTERM came");
+    old.wait_for_suicide("SIGTERM arrived");
     let mut newcomer = old.caller(REQUEST);
-    let used = cpu_time(old.process.pid());
     newcomer.stream().set_read_timeout(Some(A_WHILE)).expect("a time-out");
     let early = newcomer.stream().peek(&mut [0]);
     newcomer.stream().set_read_timeout(Some(SOON)).expect("a time-out");
-    let used = cpu_time(old.process.pid()).saturating_sub(used);
     assert!(
         early.is_err(),
-        "a client has connected during the drain, and it got something ({early:?} bytes; 0 is the end) \
-         from the worker that drains. It should wait in the listener for another. Who calls accept?"
+        "a client has connected during the drain, and in {A_WHILE:?} the worker that drains has \
+         sent it something ({early:?} bytes; 0 is the end of the stream). It should stay in the \
+         backlog, for another worker. When do you call `accept`?"
     );
+    old.assert_sleeps("the worker drains, and a client waits in the backlog");
     assert!(
-        used < A_WHILE / 2,
-        "the worker drains, and nothing happens. In {A_WHILE:?} it has used {used:?} of processor time. \
-         Which of the things that poll(2) waits for is ready all the time?"
+        !old.has_listener(),
+        "the worker drains, and still has the listener open. As long as one process has it open, \
+         clients can connect: if the whole server stops, they wait in vain. What closes your copy?"
     );
-    finish(client, half, &old);
-    old.wait_for_exit(SOON, "Its only client was answered, and has gone.");
-    let new = worker_for(old.listener);
-    let answer = newcomer.read_response();
-    let by = answer.as_ref().ok().and_then(|answer| pid_in(&answer.body));
+    let story = "a client had sent half a request when SIGTERM arrived, and has sent the rest now";
+    finish(client, &REQUEST[HALF..], &old, story);
+    old.wait_for_exit(
+        "SIGTERM arrived, and the only client has closed its connection.",
+    );
+    let new = worker_for(old.listener, &["--limit", FOR_EVER]);
+    let response = newcomer.read_response();
+    let by = response.as_ref().ok().and_then(|it| pid_in(&it.body));
     assert_eq!(
         by,
         Some(new.process.pid()),
-        "a client has connected during the drain. It waited in the listener, and another worker has \
-         that now: who accepts it answers. It got {answer:?}. Did the old worker take it along?"
+        "a client has connected during the drain, and stayed in the backlog. Now another worker has \
+         the listener, and should accept and answer it. The client got {response:?}. Did the old \
+         worker accept it?"
     );
 }
 
 #[test]
-fn a_client_that_never_finishes_is_waited_for_until_the_limit_and_no_longer() {
-    // Nothing happens to this one after the first word.
-    let alone = worker();
-    let _silent = alone.client(&REQUEST[..9]);
-    alone.sigterm();
-    let worker = worker();
-    let _client = worker.client(&REQUEST[..9]);
+fn a_connection_is_kept_until_the_limit_and_no_longer() {
+    const LIMIT: Duration = Duration::from_millis(900);
+    let limit = ["--limit", "900"];
+    // One worker is asked once; nothing happens to it after that. The other is asked again and
+    // again.
+    let (alone, pestered) = (worker(&limit), worker(&limit));
+    let (_half, _idle) = (alone.client(&REQUEST[..HALF]), alone.kept_client());
+    let _client = pestered.client(&REQUEST[..HALF]);
     let began = Instant::now();
-    // To be asked again and again does not prolong it.
-    let asked = try_eventually(LIMIT + SOON / 2, || {
-        worker.sigterm();
-        std::thread::sleep(Duration::from_millis(20));
-        worker.process.try_wait()
+    alone.sigterm();
+    let exited = try_eventually(LIMIT + SOON, || {
+        pestered.sigterm();
+        sleep(Duration::from_millis(20));
+        pestered.process.try_wait()
     });
     let took = began.elapsed();
     assert!(
-        asked.is_some(),
-        "a client never sends the rest of its request. SIGTERM came {took:?} ago, and again and again \
-         since, and the worker lives. The limit is {LIMIT:?} from the first: what starts the clock, and \
-         what wakes you when it has run out?"
+        exited.is_some(),
+        "a client has sent half a request, and never sends the rest. SIGTERM arrived {took:.1?} ago, \
+         and again every 20 ms since then, and the worker runs. The limit is {LIMIT:?} from the first \
+         SIGTERM on. What sets the deadline?"
     );
     assert!(
         took >= LIMIT,
-        "a client had sent half a request when the drain began. It has {LIMIT:?} to send the rest, and \
-         the worker has ended after {took:?}. What made it end?\n{}",
-        worker.process.stderr()
+        "a client had sent half a request when the drain began. It has {LIMIT:?} to send the rest, \
+         and the worker has exited after {took:?}. Why?\n{}",
+        pestered.process.describe()
     );
-    worker.wait_for_exit(SOON, "Its time was up.");
-    alone.wait_for_exit(
-        SOON,
-        "SIGTERM came once, its client never says another word, and its time is up. What wakes it?",
-    );
+    pestered.wait_for_exit("the limit is over.");
+    alone.wait_for_exit(&format!(
+        "SIGTERM arrived once, {took:.1?} ago, and then nothing more happened: one client has sent \
+         half a request, and another keeps its connection. The limit of {LIMIT:?} is over. (If the \
+         worker runs: what wakes it?)"
+    ));
 }
 
 #[test]
-fn when_its_parent_is_gone_it_drains_as_well() {
-    let mut worker = worker();
-    let half = &REQUEST[..9];
-    let client = worker.client(half);
-    let used = cpu_time(worker.process.pid());
+fn when_its_parent_has_exited_it_drains_as_well() {
+    let mut worker = worker(&["--limit", FOR_EVER]);
+    let client = worker.client(&REQUEST[..HALF]);
     worker.channel = None;
-    let early = try_eventually(A_WHILE, || worker.process.try_wait());
+    let drains = || (!worker.has_listener()).then_some(());
     assert!(
-        early.is_none(),
-        "its parent is gone, but a client has sent half a request, and should get its answer. The \
-         worker has ended ({early:?})"
+        try_eventually(SOON, drains).is_some(),
+        "the worker's parent has exited, and no process will ever send this worker a signal. So it \
+         drains; but {SOON:?} later it still has the listener open. What does `receive` return at the \
+         end of the channel? (And if the worker drains: what closes its copy of the listener?)\n{}",
+        worker.process.describe()
     );
-    let used = cpu_time(worker.process.pid()).saturating_sub(used);
-    assert!(
-        used < A_WHILE / 2,
-        "its parent is gone, and the worker waits for a client. In {A_WHILE:?} it has used {used:?} of \
-         processor time. Which of the things that poll(2) waits for is ready all the time?"
+    worker.assert_sleeps(
+        "the worker's parent has exited, and a client has sent half a request",
     );
-    finish(client, half, &worker);
+    worker.assert_runs(
+        "the worker's parent has exited, and a client has sent half a request",
+        "The client may send the rest.",
+    );
+    let story = "a client had sent half a request when the worker's parent exited, and has sent the \
+                 rest now";
+    finish(client, &REQUEST[HALF..], &worker, story);
     worker.wait_for_exit(
-        SOON,
-        "Its parent is gone, and nobody will ever ask it to end. `Heard::ParentIsGone` says so.",
+        "the worker's parent has exited, and its only client has closed its connection.",
     );
 }

@@ -2,6 +2,8 @@
 
 #[path = "../../../exercises/ex13-drain/src/harness.rs"]
 mod harness;
+#[path = "../../../exercises/ex13-drain/src/http.rs"]
+mod http;
 mod solution;
 #[path = "../../../exercises/ex13-drain/src/worker_io.rs"]
 mod worker_io;

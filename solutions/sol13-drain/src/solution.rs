@@ -2,21 +2,29 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ch03_handles::HandleChannel;
+use ch02_balance::Received;
+use ch03_handles::{Handle, HandleChannel};
 use ch04_events::SignalPipe;
 use cli::complain;
 use serde_json::json;
 
-use crate::harness::{Connection, Heard, LIMIT, Step, accept, hear, wait};
+use crate::worker_io::{Connection, Greeter, Step, accept, wait};
 
 // ANCHOR: serve
-/// The worker: takes the listener that comes through `channel`, and answers, until it is drained.
-pub fn serve(channel: HandleChannel, signals: SignalPipe) -> io::Result<u8> {
+/// The worker: serves the listener that arrives through `channel`, until it has drained.
+pub fn serve(
+    channel: HandleChannel,
+    signals: SignalPipe,
+    program: Greeter,
+    limit: Duration,
+) -> io::Result<()> {
     let mut worker = Worker {
         channel: Some(channel),
         signals,
+        program,
+        limit,
         listener: None,
         connections: Vec::new(),
         drain_until: None,
@@ -24,65 +32,69 @@ pub fn serve(channel: HandleChannel, signals: SignalPipe) -> io::Result<u8> {
     while !worker.is_drained() {
         worker.turn()?;
     }
-    Ok(1)
+    Ok(())
+}
+
+struct Worker {
+    /// `None`: it has ended.
+    channel: Option<HandleChannel>,
+    signals: SignalPipe,
+    program: Greeter,
+    limit: Duration,
+    /// `None`: it has not arrived, or the worker drains.
+    listener: Option<TcpListener>,
+    connections: Vec<Connection>,
+    /// The worker drains, and exits then at the latest.
+    drain_until: Option<Instant>,
 }
 // ANCHOR_END: serve
 
-// ANCHOR: worker
-struct Worker {
-    /// `None`: the parent is gone.
-    channel: Option<HandleChannel>,
-    signals: SignalPipe,
-    listener: Option<TcpListener>,
-    connections: Vec<Connection>,
-    /// It drains, and ends then, whoever is still connected.
-    drain_until: Option<Instant>,
-}
-// ANCHOR_END: worker
-
 impl Worker {
     // ANCHOR: turn
-    /// One thread accepts and decides to drain, one after the other: so these two cannot race.
     fn turn(&mut self) -> io::Result<()> {
-        // Not in the list, or poll(2) would return at once for those who now wait for another.
-        let listener =
-            self.listener.as_ref().filter(|_| self.drain_until.is_none());
-        let channel = self.channel.as_ref();
         wait(
-            channel,
+            self.channel.as_ref(),
             &self.signals,
-            listener,
+            self.listener.as_ref(),
             &self.connections,
             self.drain_until,
         )?;
-        self.hear_parent();
         if !self.signals.take().is_empty() {
             self.start_draining();
         }
+        self.receive();
         self.go_on();
-        if self.drain_until.is_none() {
-            self.connections.extend(self.listener.as_ref().and_then(accept));
-        }
+        // Last, when it is known whether the worker drains. One in a turn: the next client may
+        // find a worker that has less to do.
+        self.connections.extend(self.listener.as_ref().and_then(accept));
         Ok(())
     }
-    // ANCHOR_END: turn
 
-    // ANCHOR: hear_parent
-    fn hear_parent(&mut self) {
-        match self.channel.as_mut().map(hear) {
-            Some(Heard::Listener(listener)) => self.listener = Some(listener),
-            Some(Heard::ParentIsGone) => {
-                self.channel = None;
-                self.start_draining();
+    fn receive(&mut self) {
+        let Some(channel) = &mut self.channel else { return };
+        for received in channel.receive() {
+            match received {
+                // During a drain it is too late.
+                Received::Handle(_, Handle::TcpListener(listener))
+                    if self.drain_until.is_none() =>
+                {
+                    self.listener = Some(listener);
+                }
+                Received::Closed(_) => {
+                    // poll(2) would report the end in each turn.
+                    self.channel = None;
+                    return self.start_draining();
+                }
+                _ => {}
             }
-            Some(Heard::Nothing) | None => {}
         }
     }
 
     fn go_on(&mut self) {
+        let last = self.drain_until.is_some();
         let mut failed = false;
         self.connections.retain_mut(|connection| {
-            let step = connection.step();
+            let step = connection.step(&mut self.program, last);
             failed |= step == Step::Failed;
             step != Step::Closed
         });
@@ -90,17 +102,20 @@ impl Worker {
             self.start_draining();
         }
     }
-    // ANCHOR_END: hear_parent
+    // ANCHOR_END: turn
 
     // ANCHOR: start_draining
-    /// The first reason counts. A second one neither says it again nor moves the deadline.
+    /// Only the first reason counts: a later one neither tells the parent again nor moves the
+    /// deadline.
     fn start_draining(&mut self) {
         if self.drain_until.is_some() {
             return;
         }
-        self.drain_until = Some(Instant::now() + LIMIT);
-        // Now, not at the end: the replacement starts while this worker is still at work.
+        self.drain_until = Some(Instant::now() + self.limit);
+        // This closes our copy only. The clients in the backlog are left to other workers.
+        self.listener = None;
         if let Some(channel) = &mut self.channel {
+            // Now, not at the end: the replacement starts while this worker still answers.
             if let Err(error) = channel.send(&json!({"act": "suicide"})) {
                 complain(error);
             }
@@ -109,7 +124,7 @@ impl Worker {
 
     fn is_drained(&self) -> bool {
         let is_over =
-            |until| self.connections.is_empty() || Instant::now() >= until;
+            |until| self.connections.is_empty() || until <= Instant::now();
         self.drain_until.is_some_and(is_over)
     }
     // ANCHOR_END: start_draining
