@@ -1,87 +1,127 @@
-//! Given: the command line, the program that the workers run, and what a worker needs for its loop.
+//! Given: the command line.
 
-#![allow(dead_code, unused_imports)] // The stub uses none of it yet.
+#![allow(dead_code)] // The stub uses none of it yet.
 
-use std::io;
-use std::net::TcpListener;
-use std::os::fd::AsFd as _;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::process::{self, Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
-use ch01_fork_ipc::{inherited_channel, leave_signals_to_parent};
+use ch01_fork_ipc::inherited_channel;
 use ch03_handles::HandleChannel;
-use ch04_events::SignalPipe;
-use cli::{Arguments, Options, complain, unexpected};
-use nix::poll::PollFd;
+use ch04_events::{SignalPipe, ignore_terminal_signals, survive_parent};
+use cli::{Arguments, Options, unexpected};
 use nix::sys::signal::Signal;
 
-pub use crate::http::{Connection, Step};
 use crate::solution::{keep_alive, serve};
-use crate::worker_io::wait_for_any;
-pub use crate::worker_io::{Heard, hear};
+use crate::worker_io::Greeter;
 
 const USAGE: &str = "\
 Keeps N workers alive, which answer requests and crash, and loses no request.
 
-Usage: PROGRAM [--addr 127.0.0.1] [--port 1337] [--workers N] [--crash-after K]
-               [--exec PROGRAM ARG...]
-       PROGRAM worker [--crash-after K]
+Usage: ex15-capstone [--addr 127.0.0.1] [--port 1337] [--workers N] [--crash-after K]
+                     [--limit MS] [--pause MS] [--longest MS] [--exec PROGRAM ARG...]
+       ex15-capstone worker [--crash-after K] [--limit MS]
 
   --addr ADDR             listen on this address
   --port PORT             listen on this port; 0 takes a free one
-  --workers N             1 to 1024 workers; as many as there are CPUs, where not given
-  --crash-after K         a worker panics after its Kth answer; 1 where not given, 0 is never
+  --workers N             1 to 1024 workers; by default, as many as there are CPUs
+  --crash-after K         a worker's program fails after its Kth response; 1 by default,
+                          0 is never
+  --limit MS              how long a worker may drain, 3000 by default; one second later
+                          the master kills it
+  --pause MS              the pause after a worker that was never ready; it doubles...
+  --longest MS            ...up to this. The defaults are 100 and 5000
   --exec PROGRAM ARG...   run PROGRAM as the workers
 
   worker                  a child: serves the listener that it is sent (needs a channel)
 ";
 
-/// How long a worker may drain.
-pub const LIMIT: Duration = Duration::from_secs(3);
-
-/// How long workers may take to end, once the parent has sent them SIGTERM.
-pub const STOP_LIMIT: Duration = Duration::from_secs(4);
-
-/// The pause after a worker that ended before it was ready. It doubles with each that follows...
-pub const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// ...up to this.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// What is to be kept alive.
+/// What to keep alive, and how.
 pub struct Plan {
-    /// `options.workers` is N, and `options.listen()` listens and says so.
+    /// `options.workers` is how many workers are wanted. `options.listen()` listens, and
+    /// says so.
     pub options: Options,
+    /// The pause after a worker that was never ready. It doubles with each further one…
+    pub first_pause: Duration,
+    /// …up to this.
+    pub longest_pause: Duration,
+    /// How long the workers may take to exit after SIGTERM.
+    pub stop_limit: Duration,
+    worker: WorkerPlan,
+}
+
+/// What a worker is told on its command line.
+struct WorkerPlan {
     crash_after: u64,
+    limit: Duration,
 }
 
 impl Plan {
     /// The command that starts a worker.
     ///
     /// # Errors
-    /// When the system cannot tell where this program's file is.
+    /// If the path of this program's file cannot be read.
     pub fn command(&self) -> anyhow::Result<Command> {
         let mut command = self.options.worker()?;
         if self.options.exec.is_none() {
-            command.arg("--crash-after").arg(self.crash_after.to_string());
+            let WorkerPlan { crash_after, limit } = &self.worker;
+            command.arg("--crash-after").arg(crash_after.to_string());
+            command.arg("--limit").arg(limit.as_millis().to_string());
         }
         Ok(command)
     }
 }
 
-/// The program: the parent, or, with the word `worker`, one of its children.
+impl WorkerPlan {
+    const DEFAULT: WorkerPlan =
+        WorkerPlan { crash_after: 1, limit: Duration::from_secs(3) };
+
+    fn take(
+        &mut self,
+        word: &str,
+        arguments: &mut Arguments,
+    ) -> anyhow::Result<bool> {
+        match word {
+            "--crash-after" => {
+                self.crash_after = arguments.number(word, 0, u64::MAX)?;
+            }
+            "--limit" => self.limit = milliseconds(word, arguments)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn milliseconds(flag: &str, arguments: &mut Arguments) -> anyhow::Result<Duration> {
+    Ok(Duration::from_millis(arguments.number(flag, 1, 600_000)?))
+}
+
+/// The program: the master, or, with the word `worker`, one of its children.
 pub fn run() -> ExitCode {
     cli::run(USAGE, |mut arguments| {
-        let options = Options::new(&["--addr", "--port", "--workers", "--exec"]);
-        let mut plan = Plan { options, crash_after: 1 };
+        let mut plan = Plan {
+            options: Options::new(&["--addr", "--port", "--workers", "--exec"]),
+            first_pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(5),
+            stop_limit: Duration::ZERO,
+            worker: WorkerPlan::DEFAULT,
+        };
         while let Some(word) = arguments.word()? {
             match &*word {
                 "worker" => return worker(arguments),
-                "--crash-after" => plan.crash_after = crash_after(&mut arguments)?,
-                other => plan.options.take(other, &mut arguments)?,
+                "--pause" => {
+                    plan.first_pause = milliseconds(&word, &mut arguments)?
+                }
+                "--longest" => {
+                    plan.longest_pause = milliseconds(&word, &mut arguments)?;
+                }
+                word => {
+                    if !plan.worker.take(word, &mut arguments)? {
+                        plan.options.take(word, &mut arguments)?;
+                    }
+                }
             }
         }
+        plan.stop_limit = plan.worker.limit + Duration::from_secs(1);
         keep_alive(&plan)?;
         Ok(ExitCode::SUCCESS)
     })
@@ -89,80 +129,17 @@ pub fn run() -> ExitCode {
 
 /// A child.
 fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let mut program = Greeter { answers: 0, crash_after: 1 };
+    let mut plan = WorkerPlan::DEFAULT;
     while let Some(word) = arguments.word()? {
-        match &*word {
-            "--crash-after" => program.crash_after = crash_after(&mut arguments)?,
-            other => return Err(unexpected(other)),
+        if !plan.take(&word, &mut arguments)? {
+            return Err(unexpected(&word));
         }
     }
     // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
     let channel = HandleChannel::new(unsafe { inherited_channel() }?)?;
-    leave_signals_to_parent()?;
-    panic::set_hook(Box::new(report_panic));
-    serve(channel, SignalPipe::new(&[Signal::SIGTERM])?, program)?;
+    ignore_terminal_signals()?;
+    survive_parent()?;
+    let signals = SignalPipe::new(&[Signal::SIGTERM])?;
+    serve(channel, signals, Greeter::new(plan.crash_after), plan.limit)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn crash_after(arguments: &mut Arguments) -> anyhow::Result<u64> {
-    arguments.number("--crash-after", 0, u64::MAX)
-}
-
-/// What a worker does with requests: it answers, and after the Kth answer it fails.
-pub struct Greeter {
-    answers: u64,
-    crash_after: u64,
-}
-
-impl Greeter {
-    /// The text that answers a request.
-    pub fn handle(&self) -> String {
-        format!("handled by child, pid is {}\n", process::id())
-    }
-
-    /// To be called when the kernel has the last byte of an answer. Whether the program has failed.
-    pub fn answered(&mut self) -> bool {
-        // Around the program, and around nothing else: what is not the program's is as it was.
-        catch_unwind(AssertUnwindSafe(|| self.count())).is_err()
-    }
-
-    fn count(&mut self) {
-        self.answers += 1;
-        if self.answers == self.crash_after {
-            panic!("on purpose, after answer {} (--crash-after)", self.answers);
-        }
-    }
-}
-
-/// One line for a panic: a backtrace takes longer than a new worker.
-fn report_panic(panic: &PanicHookInfo<'_>) {
-    let payload = panic.payload();
-    let text = payload.downcast_ref::<&str>().copied();
-    let text =
-        text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("something that is no text");
-    complain(format_args!("worker {} panicked: {text}", process::id()));
-}
-
-/// Blocks until one of these can go on, or until `until`. Which one it is does not matter: nothing
-/// here blocks, so you can try all of them.
-///
-/// # Errors
-/// Those of poll(2); none is expected.
-pub fn wait(
-    channel: Option<&HandleChannel>,
-    signals: &SignalPipe,
-    listener: Option<&TcpListener>,
-    connections: &[Connection],
-    until: Option<Instant>,
-) -> io::Result<()> {
-    let connections =
-        connections.iter().map(|it| PollFd::new(it.as_fd(), it.interest()));
-    wait_for_any(channel, signals, listener, connections, until)
-}
-
-/// Accepts a connection, if somebody waits. Does not block.
-pub fn accept(listener: &TcpListener) -> Option<Connection> {
-    let (stream, _) = listener.accept().ok()?;
-    Connection::new(stream).ok()
 }

@@ -1,6 +1,7 @@
 //! The program of the exercise. Your part is `solution.rs`.
 
 mod harness;
+#[path = "../../ex13-drain/src/http.rs"]
 mod http;
 mod solution;
 #[path = "../../ex13-drain/src/worker_io.rs"]

@@ -1,515 +1,590 @@
 //! What your server has to do. `cargo test -p ex15-capstone`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use testkit::http::{self, Client};
-use testkit::load::{Kind, Load, Report};
+use testkit::http::{self, Client, Response};
+use testkit::load::{Background, Kind, Load, Report};
 use testkit::{
     Process, Running, Signal, cpu_time, exercise, fds, pid_in, try_eventually,
     zombies_of,
 };
 
-/// For what should happen soon. It is long because the machine may be busy.
+/// How long we wait for what should happen at once. Long, because the machine may be busy.
 const SOON: Duration = Duration::from_secs(8);
+
+/// A pause, or a limit, that no test sees the end of.
+const FOR_EVER: &str = "600000";
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// So many bytes of it are half a request.
+/// The first so many bytes of it are half a request.
 const HALF: usize = 9;
 
-/// How long workers are hit under load.
-const TORMENT: Duration = Duration::from_millis(1500);
+/// How often a worker is hit under load.
+const HITS: u32 = 10;
 
-/// Starts your server, and returns once its workers answer.
+/// Starts your server, and returns once each worker has the listener.
 #[track_caller]
-fn server(workers: usize, crash_after: u64) -> Running {
-    let numbers = [workers.to_string(), crash_after.to_string()];
-    let arguments =
-        ["--port", "0", "--workers", &numbers[0], "--crash-after", &numbers[1]];
-    let server = exercise!().args(arguments).start();
-    let port = server.port();
-    wait_until_full(&server, workers, &BTreeSet::new(), "at the start");
-    let listener =
-        sockets(port).into_iter().find(|it| it.listens).map(|it| it.name);
-    let has_it = |worker: &Process| {
-        fds(worker.pid).iter().any(|(_, fd)| Some(fd) == listener.as_ref())
+fn server(args: &[&str]) -> Running {
+    let server = exercise!().args(["--port", "0"]).args(args).start();
+    // Until it is printed, there is no listener.
+    server.port();
+    let workers = args.windows(2).find(|pair| pair[0] == "--workers");
+    let workers: usize =
+        workers.expect("a number of workers")[1].parse().expect("it");
+    let full = || {
+        let has_it = listening_processes(&server, listener_of(&server).as_ref());
+        let children = server.children();
+        let all_have_it = children.iter().all(|it| has_it.contains(&it.pid));
+        (children.len() == workers && all_have_it).then_some(())
     };
-    let all_have_it =
-        try_eventually(SOON, || server.children().iter().all(has_it).then_some(()));
     assert!(
-        all_have_it.is_some(),
-        "each worker needs the listener on port {port}, which is {listener:?}; their descriptors are \
-         {:?}. Who sends it to them?\n{}",
-        server.children().iter().map(|it| fds(it.pid)).collect::<Vec<_>>(),
-        server.stderr()
+        try_eventually(SOON, full).is_some(),
+        "{workers} workers should be started, and each should get the listener. {SOON:?} later these \
+         children of the master run: {:?}, and these processes have the listener ({:?}) open: {:?}. \
+         Which function sends it, and which receives it? (Too many workers: do you count those that \
+         are starting?)\n{}",
+        pids(&server.children()),
+        listener_of(&server),
+        listening_processes(&server, listener_of(&server).as_ref()),
+        server.describe()
     );
     server
 }
 
-/// A TCP socket of this machine: a line of `/proc/net/tcp` (proc_net(5)).
-struct Socket {
-    listens: bool,
-    /// The port at the other end.
-    remote: u16,
-    /// Whether some process has it: not so, as long as it waits to be accepted.
-    accepted: bool,
-    /// What it is called in `/proc/PID/fd`.
-    name: String,
+fn pids(processes: &[Process]) -> Vec<i32> {
+    processes.iter().map(|it| it.pid).collect()
 }
 
-/// The sockets whose own port is `port`.
-fn sockets(port: u16) -> Vec<Socket> {
-    let table = fs::read_to_string("/proc/net/tcp")
-        .expect("/proc is needed to find sockets");
-    let port_in =
-        |address: &str| u16::from_str_radix(address.split_once(':')?.1, 16).ok();
-    let socket = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, local, remote, state, _, _, _, _, _, inode, ..] = fields[..] else {
-            return None;
-        };
-        (port_in(local)? == port).then_some(Socket {
-            listens: state == "0A",
-            remote: port_in(remote)?,
-            accepted: inode != "0",
-            name: format!("socket:[{inode}]"),
-        })
+/// The TCP sockets that this process has open, by their names in `/proc/PID/fd`: all its
+/// sockets that are not in `/proc/net/unix` (proc_net(5)). The table of TCP sockets can have
+/// many thousands of lines.
+fn tcp_sockets(pid: i32) -> BTreeSet<String> {
+    // Before and after: one of these Unix sockets may be opened or closed just now.
+    let before = unix_sockets();
+    let open = fds(pid).into_iter().map(|(_, name)| name);
+    let open: BTreeSet<String> =
+        open.filter(|name| name.starts_with("socket:")).collect();
+    &(&open - &before) - &unix_sockets()
+}
+
+fn unix_sockets() -> BTreeSet<String> {
+    let table = fs::read_to_string("/proc/net/unix").expect("/proc is needed");
+    let name =
+        |line: &str| Some(format!("socket:[{}]", line.split_whitespace().nth(6)?));
+    table.lines().filter_map(name).collect()
+}
+
+/// The master's listener: its only TCP socket.
+fn listener_of(server: &Running) -> Option<String> {
+    tcp_sockets(server.pid()).pop_first()
+}
+
+/// The processes of the server that have the listener open.
+fn listening_processes(server: &Running, listener: Option<&String>) -> Vec<i32> {
+    let has_it = |it: &Process| {
+        listener.is_some_and(|name| tcp_sockets(it.pid).contains(name))
     };
-    table.lines().skip(1).filter_map(socket).collect()
+    pids(&server.processes().into_iter().filter(has_it).collect::<Vec<_>>())
 }
 
-/// Blocks until there are `workers`, of which none is one of `gone`, and no zombie.
+/// The connections that this worker has accepted and not closed.
+fn connections_of(worker: Process, listener: &str) -> BTreeSet<String> {
+    let mut sockets = tcp_sockets(worker.pid);
+    sockets.remove(listener);
+    sockets
+}
+
+/// Blocks until so many workers live, none of them in `gone`, and no zombie is left.
 #[track_caller]
-fn wait_until_full(
-    server: &Running,
-    workers: usize,
-    gone: &BTreeSet<i32>,
-    when: &str,
-) {
-    let living =
-        || server.children().iter().map(|it| it.pid).collect::<BTreeSet<i32>>();
+fn wait_until_full(server: &Running, workers: usize, gone: &[i32], when: &str) {
     let full = || {
-        let living = living();
+        let living = pids(&server.children());
         living.len() == workers
-            && living.is_disjoint(gone)
+            && !living.iter().any(|pid| gone.contains(pid))
             && zombies_of(server.pid()).is_empty()
     };
-    let over = || full() || server.try_wait().is_some();
-    let _ = try_eventually(SOON, || over().then_some(()));
+    let over = || (full() || server.try_wait().is_some()).then_some(());
+    let _ = try_eventually(SOON, over);
     assert!(
         full(),
-        "{when}: {workers} workers should live, and nobody else, and no zombie. There are {:?}, and {} \
-         zombies; {gone:?} were ended. Fewer: who is told that one is missing? More: is one replaced \
-         for its suicide, and once more for its end?\n{}",
-        living(),
+        "{when}: {workers} workers should run, no other child, and no zombie. {SOON:?} later, {:?} \
+         run, and {} zombies are left; {gone:?} should have exited. Too few: which event tells that \
+         a worker is missing? Too many: is a worker replaced when it says `suicide`, and again when \
+         it exits?\n{}",
+        pids(&server.children()),
         zombies_of(server.pid()).len(),
-        server.stderr()
+        server.describe()
     );
 }
 
-/// Makes about `total` requests, `clients` at once.
+/// One request on a connection of its own, which must be answered: by which worker.
 #[track_caller]
-fn ask_at_once(server: &Running, kind: Kind, clients: usize, total: u64) -> Report {
-    let load = Load { addr: server.addr(), clients, kind }.start();
-    let done = try_eventually(SOON, || (load.answered() >= total).then_some(()));
-    assert!(
-        done.is_some(),
-        "{clients} clients ask at once ({kind:?}), and each answer crashes a worker. In {SOON:?} only {} of \
-         {total} requests were answered. Who accepts while a worker is being replaced? And what does a \
-         worker that drains do for those whom it has accepted?\n{}",
-        load.answered(),
-        last_lines(&server.stderr())
-    );
-    load.stop()
-}
-
-/// Two loads: with a connection for each request, and with connections that stay.
-fn both_loads(server: &Running) -> [testkit::load::Background; 2] {
-    [Kind::HttpClose, Kind::HttpKeepAlive]
-        .map(|kind| Load { addr: server.addr(), clients: 3, kind }.start())
+fn ask(server: &Running, hint: &str) -> i32 {
+    let began = Instant::now();
+    let response = http::get(server.addr());
+    let pid = response.as_ref().ok().and_then(|it| pid_in(&it.body));
+    pid.unwrap_or_else(|| {
+        panic!(
+            "{hint}\nThe client got {response:?}, after {:.1?} (it waits for 10 s at most).\n{}",
+            began.elapsed(),
+            server.describe()
+        )
+    })
 }
 
 #[track_caller]
-fn nothing_is_lost(report: &Report, hint: &str) {
+fn assert_nothing_is_lost(report: &Report, hint: &str) {
     assert!(
         report.lost_count == 0 && report.refused == 0 && report.answered > 0,
         "no request may be lost. {hint}\n{report}"
     );
 }
 
-/// The end of what was printed: a crash prints a line, and there are many crashes.
-fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(8)..].join("\n")
-}
-
-/// Hits a random worker every 100 ms, for a while.
-fn torment(server: &Running, mut hit: impl FnMut(Process)) {
-    // Knuth's linear congruential generator: the same numbers in every run.
-    let mut dice = 2026_u64;
-    let end = Instant::now() + TORMENT;
-    while Instant::now() < end {
-        dice = dice
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let workers = server.children();
-        if !workers.is_empty() {
-            hit(workers[(dice >> 33) as usize % workers.len()]);
-        }
-        sleep(Duration::from_millis(100));
-    }
-}
-
-#[test]
-fn each_answer_crashes_a_worker_and_all_are_answered_in_turn_and_ten_at_once() {
-    let server = server(3, 1);
-    let before = fds(server.pid()).len();
-    let mut answered = BTreeSet::new();
-    for number in 1..=100 {
-        let answer = http::get(server.addr()).unwrap_or_else(|error| {
-            panic!(
-                "request {number} of 100, one after another, has no answer ({error}). Each answer \
-                 crashes a worker, and another should take its place, without a pause: the first was \
-                 ready (`Event::Acked`). Who accepts meanwhile?\n{}",
-                last_lines(&server.stderr())
-            )
-        });
-        let pid = pid_in(&answer.body);
-        assert!(
-            pid.is_some_and(|pid| answered.insert(pid)),
-            "request {number} was answered by {pid:?}, which had answered before, and should drain \
-             since: it accepts nobody new. What does your worker do when a step says `Failed`?"
-        );
-    }
-    for kind in [Kind::HttpClose, Kind::HttpKeepAlive] {
-        let report = ask_at_once(&server, kind, 10, 100);
-        nothing_is_lost(
-            &report,
-            "Ten clients ask at once, and each answer crashes a worker, which has other clients too. \
-             What has it to do before it ends, and who accepts whom it does not?",
-        );
-        assert!(
-            report.by_pid.len() >= 10,
-            "ten clients ask at once. A worker crashes after its first answer; it answers those whom it \
-             has accepted by then, and nobody else, and each of these gets its `last` answer. Here {} \
-             workers gave {} answers. Which of them accept, and which answers are the last?",
-            report.by_pid.len(),
-            report.answered
-        );
-    }
-    wait_until_full(&server, 3, &answered, "after all these crashes");
-    let freed =
-        try_eventually(SOON, || (fds(server.pid()).len() <= before).then_some(()));
-    assert!(
-        freed.is_some(),
-        "more than a hundred workers have come and gone. The master had {before} descriptors before, now it has \
-         {}. What does it keep of the dead?",
-        fds(server.pid()).len()
-    );
-}
-
-#[test]
-fn a_worker_that_has_crashed_is_replaced_before_it_ends() {
-    let server = server(1, 1);
-    let (mut client, old) = half_a_request(&server);
-    let answer = http::get(server.addr());
-    assert!(
-        answer.is_ok(),
-        "a second client has no answer, while another is slow: {answer:?}"
-    );
-    let began = Instant::now();
-    let answer = http::get(server.addr());
-    let (by, took) =
-        (answer.as_ref().ok().and_then(|it| pid_in(&it.body)), began.elapsed());
-    assert!(
-        by.is_some() && by != Some(old.pid) && took < Duration::from_millis(2500),
-        "the only worker ({}) has crashed, and drains: a client has sent half a request. Another should \
-         be there at once, and answer the next client. That was answered by {by:?}, after {took:?} \
-         ({answer:?}). When is a worker replaced: when it ends, or when it says that it will?",
-        old.pid
-    );
-    let answer =
-        client.send_raw(&REQUEST[HALF..]).and_then(|()| client.read_response());
-    let by = answer.as_ref().ok().and_then(|it| pid_in(&it.body));
-    assert_eq!(
-        by,
-        Some(old.pid),
-        "a client had sent half a request when its worker crashed, and sends the rest now. That worker \
-         has accepted it, so it owes an answer; it is {answer:?}. When may a worker end?"
-    );
-    drop(client);
-    let ended = try_eventually(SOON, || (!old.alive()).then_some(()));
-    assert!(
-        ended.is_some(),
-        "worker {} has answered all, and lives. What is it waiting for?",
-        old.pid
-    );
-    // Two answers, and the two that gave them are replaced by now.
-    let gone = by.into_iter().collect();
-    wait_until_full(&server, 1, &gone, "after two crashes");
-}
-
-#[test]
-fn after_kill_9_of_all_workers_the_next_request_is_answered_and_all_are_back() {
-    let server = server(3, 0);
-    let mut gone = BTreeSet::new();
-    for round in 1..=3 {
-        for victim in server.children() {
-            gone.insert(victim.pid);
-            victim.signal(Signal::SIGKILL);
-        }
-        let answer = http::get(server.addr());
-        assert!(
-            answer.is_ok(),
-            "all workers were killed (round {round}), and the next request has no answer: {answer:?}. A \
-             worker that is killed says nothing. Who tells the master? And who holds the listener, so \
-             that a client can wait in it?\n{}",
-            server.stderr()
-        );
-        wait_until_full(&server, 3, &gone, "after kill -9 of all workers");
-    }
-}
-
-#[test]
-fn sigterm_to_random_workers_under_load_loses_nothing() {
-    let server = server(3, 50);
-    let loads = both_loads(&server);
-    let mut hits = 0;
-    torment(&server, |victim| hits += u32::from(victim.signal(Signal::SIGTERM)));
-    for report in loads.map(|load| load.stop()) {
-        nothing_is_lost(
-            &report,
-            &format!(
-                "Workers were sent SIGTERM, {hits} times. It asks a worker to drain: what has it \
-                 accepted, and what has it not? Does it wait until its clients have all they asked for?"
-            ),
-        );
-    }
-    enough_were_hit(hits);
-    wait_until_full(&server, 3, &BTreeSet::new(), "after SIGTERM to many workers");
-}
-
-#[test]
-fn sigkill_to_random_workers_under_load_loses_what_they_held_and_nothing_else() {
-    let server = server(3, 50);
-    let idle =
-        server.children().iter().map(|it| fds(it.pid).len()).min().unwrap_or(0);
-    let loads = both_loads(&server);
-    let (mut held, mut kills) = (0, 0);
-    torment(&server, |victim| {
-        // While it is stopped it accepts nobody: what it holds now is what its death can cost.
-        victim.signal(Signal::SIGSTOP);
-        let stopped = || !victim.alive() || is_stopped(victim.pid);
-        let _ = try_eventually(SOON, || stopped().then_some(()));
-        held += fds(victim.pid).len().saturating_sub(idle) as u64;
-        kills += u32::from(victim.signal(Signal::SIGKILL));
-    });
-    let [closing, keeping] = loads.map(|load| load.stop());
-    let (lost, refused) = (
-        closing.lost_count + keeping.lost_count,
-        closing.refused + keeping.refused,
-    );
-    enough_were_hit(kills);
-    assert!(
-        lost <= held && refused == 0,
-        "{kills} workers were killed, which held {held} connections then: so many requests may be lost. \
-         {lost} were, and {refused} were refused. Who else had accepted a client, or had closed the \
-         listener?\n{closing}\n{keeping}"
-    );
-    wait_until_full(&server, 3, &BTreeSet::new(), "after kill -9 of many workers");
-}
-
-#[track_caller]
-fn enough_were_hit(hits: u32) {
-    assert!(
-        hits > 5,
-        "in {TORMENT:?} there were only {hits} workers to be hit, one every 100 ms. A worker that was \
-         ready is replaced without a pause. When is it ready (`Event::Acked`)?"
-    );
-}
-
-fn is_stopped(pid: i32) -> bool {
-    let status =
-        fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && line.contains('T'))
-}
-
-/// A client that has sent the first [`HALF`] bytes of a request, and the worker that has accepted it.
+/// A client that has sent half a request, and the worker that has accepted its connection. No
+/// other client connects in the meantime.
 #[track_caller]
 fn half_a_request(server: &Running) -> (Client, Process) {
-    let mut client = Client::connect(server.addr()).expect("somebody listens");
+    let listener = listener_of(server).expect("the master has a listener");
+    let connections = |it: Process| connections_of(it, &listener).len();
+    let workers = server.children().into_iter();
+    let before: Vec<_> = workers.map(|it| (it, connections(it))).collect();
+    let mut client = Client::connect(server.addr()).expect("the port is open");
     client.send_raw(&REQUEST[..HALF]).expect("to send");
-    let ours = client.stream().local_addr().expect("our own address").port();
     let holder = || {
-        let socket = sockets(server.port())
-            .into_iter()
-            .find(|it| it.remote == ours && it.accepted)?;
-        let has_it =
-            |it: &Process| fds(it.pid).iter().any(|(_, fd)| *fd == socket.name);
-        server.children().into_iter().find(has_it)
+        let has_one_more =
+            |(worker, count): &&(Process, usize)| connections(*worker) > *count;
+        before.iter().find(has_one_more).map(|(worker, _)| *worker)
     };
     let Some(worker) = try_eventually(SOON, holder) else {
         panic!(
-            "a client has connected, and no worker accepts it\n{}",
-            server.stderr()
+            "a client has connected, and no worker has accepted it in {SOON:?}\n{}",
+            server.describe()
         )
     };
     (client, worker)
 }
 
-/// Blocks until all of them have gone, and the port is free.
+fn is_last(response: &Response) -> bool {
+    response.header("Connection").is_some_and(|it| it.eq_ignore_ascii_case("close"))
+}
+
+/// Sends the rest of a request, or another one, to `worker`, which drains.
 #[track_caller]
-fn nobody_is_left(family: &[Process], port: u16, within: Duration, hint: &str) {
-    let free = || std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let over = || (family.iter().all(|it| !it.alive()) && free()).then_some(());
-    let over = try_eventually(within, over);
-    let left =
-        family.iter().filter(|it| it.alive()).map(|it| it.pid).collect::<Vec<_>>();
+fn finish(client: &mut Client, rest: &[u8], worker: i32, story: &str) {
+    let response = client.send_raw(rest).and_then(|()| client.read_response());
+    let by = response.as_ref().ok().and_then(|it| pid_in(&it.body));
+    assert_eq!(
+        by,
+        Some(worker),
+        "{story}. The worker that had accepted it (on the right) should answer; but the client got \
+         {response:?}. When may a worker exit?"
+    );
     assert!(
-        over.is_some(),
-        "after {within:?} nobody should be left, and port {port} should be free. {left:?} live, and the \
+        response.as_ref().is_ok_and(is_last),
+        "{story}. It was answered, but without `Connection: close`: so the client sends its next \
+         request to a worker that is about to exit. What do you pass to `step` during a drain? \
+         {response:?}"
+    );
+}
+
+#[test]
+fn each_response_crashes_a_worker_and_no_request_is_lost() {
+    let server = server(&["--workers", "3"]);
+    let before = fds(server.pid()).len();
+    let mut answered = BTreeMap::new();
+    for number in 1..=30 {
+        let hint = "Clients ask one after another, and each response crashes a worker. The replacement \
+                    starts at once, and until then clients wait in the backlog. Who accepts?";
+        let pid = ask(&server, hint);
+        let earlier = answered.insert(pid, number);
+        assert!(
+            earlier.is_none(),
+            "request {number} was answered by worker {pid}, which had answered request {earlier:?}. It \
+             had failed after that response, so it should drain since then: it accepts no connection. \
+             What does your worker do when a step says `Failed`?"
+        );
+    }
+    for kind in [Kind::HttpClose, Kind::HttpKeepAlive] {
+        let load = Load { addr: server.addr(), clients: 10, kind }.start();
+        let began = Instant::now();
+        let done = try_eventually(SOON, || (load.answered() >= 60).then_some(()));
+        assert!(
+            done.is_some(),
+            "ten clients ask at once ({kind:?}), and each worker crashes after its first response. In \
+             {:.1?} ({SOON:?} at most) {} of 60 requests were answered. Who accepts while a worker is \
+             being replaced? And does a worker that drains answer all that it has accepted?\n{}",
+            began.elapsed(),
+            load.answered(),
+            server.describe()
+        );
+        assert_nothing_is_lost(
+            &load.stop(),
+            "Ten clients ask at once, and each worker crashes after its first response. What must it \
+             still do before it exits? And who accepts the connections that it does not accept?",
+        );
+    }
+    let gone: Vec<i32> = answered.into_keys().collect();
+    wait_until_full(&server, 3, &gone, "after all these crashes");
+    let freed = || (fds(server.pid()).len() <= before).then_some(());
+    assert!(
+        try_eventually(SOON, freed).is_some(),
+        "many workers have crashed, and all have exited. The master had {before} descriptors open \
+         before; now, {SOON:?} later, it has {}. What does it keep of a worker that has exited?",
+        fds(server.pid()).len()
+    );
+}
+
+#[test]
+fn a_worker_that_has_crashed_is_replaced_before_it_exits() {
+    let args = ["--workers", "1", "--limit", FOR_EVER, "--pause", FOR_EVER];
+    let server = server(&[&args[..], &["--longest", FOR_EVER]].concat());
+    let (mut slow, old) = half_a_request(&server);
+    let mut kept = Client::connect(server.addr()).expect("the port is open");
+    let first = kept.get("/");
+    let by = first.as_ref().ok().and_then(|it| pid_in(&it.body));
+    assert_eq!(
+        by,
+        Some(old.pid),
+        "the only worker (on the right) has a client that has sent half a request. A second client has \
+         sent a whole one, and should be answered; it got {first:?}\n{}",
+        server.describe()
+    );
+    let hint = format!(
+        "The only worker ({}) has crashed and drains: it has open connections, and its limit is 10 \
+         minutes. A new client should be answered, by a replacement that starts at once. When is a \
+         worker replaced: when it exits, or when it says that it drains? And a pause of 10 minutes \
+         follows a worker that was never ready: when is a worker ready (`Event::Acked`)?",
+        old.pid
+    );
+    for _ in 0..2 {
+        let by = ask(&server, &hint);
+        assert_ne!(
+            by, old.pid,
+            "worker {by} has crashed, and accepts all the same"
+        );
+    }
+    let story = "a client was answered, and its worker crashed. It keeps its connection, and has asked \
+                 once more";
+    finish(&mut kept, REQUEST, old.pid, story);
+    let story = "a client had sent half a request when its worker crashed, and has sent the rest now";
+    finish(&mut slow, &REQUEST[HALF..], old.pid, story);
+    drop((slow, kept));
+    let exited = try_eventually(SOON, || (!old.alive()).then_some(()));
+    assert!(
+        exited.is_some(),
+        "worker {} drains, and its clients have closed their connections. {SOON:?} later it still \
+         runs. What does it wait for?",
+        old.pid
+    );
+    wait_until_full(&server, 1, &[old.pid], "after three crashes");
+}
+
+#[test]
+fn after_kill_9_of_all_workers_the_next_request_is_answered() {
+    let server = server(&["--workers", "3", "--crash-after", "0"]);
+    let mut gone = Vec::new();
+    for _ in 0..2 {
+        for victim in server.children() {
+            gone.push(victim.pid);
+            victim.signal(Signal::SIGKILL);
+        }
+        let hint = "All workers were killed, and a client has sent a request. A worker that is killed \
+                    says nothing: which event tells the master? And which process has the listener \
+                    open, so that the client can wait in its backlog?";
+        ask(&server, hint);
+        wait_until_full(&server, 3, &gone, "after kill -9 of all workers");
+    }
+}
+
+/// Two loads: a connection for each request, and connections that are kept.
+fn both_loads(server: &Running) -> [Background; 2] {
+    [Kind::HttpClose, Kind::HttpKeepAlive]
+        .map(|kind| Load { addr: server.addr(), clients: 2, kind }.start())
+}
+
+/// Hits a random worker, again and again.
+#[track_caller]
+fn hit_workers(server: &Running, mut hit: impl FnMut(Process)) {
+    // Knuth's linear congruential generator: the same numbers in each run.
+    let mut dice = 2026_u64;
+    for number in 1..=HITS {
+        sleep(Duration::from_millis(60));
+        dice = dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let workers = || Some(server.children()).filter(|it| !it.is_empty());
+        let Some(workers) = try_eventually(SOON, workers) else {
+            panic!(
+                "{number} workers were sent a signal, one after another, and now no worker runs, for \
+                 {SOON:?}. When is a worker replaced at once?\n{}",
+                server.describe()
+            )
+        };
+        hit(workers[(dice >> 33) as usize % workers.len()]);
+    }
+}
+
+#[test]
+fn sigterm_to_random_workers_under_load_loses_nothing() {
+    let server = server(&["--workers", "3", "--crash-after", "50"]);
+    let loads = both_loads(&server);
+    hit_workers(&server, |victim| {
+        victim.signal(Signal::SIGTERM);
+    });
+    for report in loads.map(Background::stop) {
+        assert_nothing_is_lost(
+            &report,
+            "Workers were sent SIGTERM under load. It asks a worker to drain: which connections has it \
+             accepted, and does it wait until all of them have ended?",
+        );
+    }
+    wait_until_full(&server, 3, &[], "after SIGTERM to many workers");
+}
+
+#[test]
+fn sigkill_to_random_workers_under_load_loses_what_they_held_and_no_more() {
+    let server = server(&["--workers", "3", "--crash-after", "50"]);
+    let listener = listener_of(&server).expect("the master has a listener");
+    let loads = both_loads(&server);
+    let mut held = 0;
+    hit_workers(&server, |victim| {
+        // A process that is stopped accepts nothing: what it has now is what its death can cost.
+        victim.signal(Signal::SIGSTOP);
+        let stopped = || (!victim.alive() || is_stopped(victim)).then_some(());
+        let _ = try_eventually(SOON, stopped);
+        held += connections_of(victim, &listener).len() as u64;
+        victim.signal(Signal::SIGKILL);
+    });
+    let [closing, keeping] = loads.map(Background::stop);
+    let lost = closing.lost_count + keeping.lost_count;
+    let refused = closing.refused + keeping.refused;
+    assert!(
+        lost <= held && refused == 0,
+        "{HITS} workers were killed, and had {held} connections open: so many requests may be lost. But \
+         {lost} were lost, and {refused} were refused. Which other process had accepted a connection, \
+         or had closed the listener?\n{closing}\n{keeping}"
+    );
+    wait_until_full(&server, 3, &[], "after kill -9 of many workers");
+}
+
+fn is_stopped(process: Process) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid));
+    status
+        .unwrap_or_default()
+        .lines()
+        .any(|line| line.starts_with("State:") && line.contains('T'))
+}
+
+/// Blocks until none of these processes runs, and the port is free.
+#[track_caller]
+fn assert_nothing_is_left(family: &[Process], port: u16, hint: &str) {
+    let free = || std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let living = || family.iter().filter(|it| it.alive()).map(|it| it.pid);
+    let over = || (living().count() == 0 && free()).then_some(());
+    assert!(
+        try_eventually(SOON, over).is_some(),
+        "{SOON:?} later no process should be left, and port {port} should be free. {:?} run, and the \
          port is {}. {hint}",
+        living().collect::<Vec<_>>(),
         if free() { "free" } else { "taken" }
     );
 }
 
-#[test]
-fn sigterm_to_the_master_ends_all_but_not_before_who_was_in_is_answered() {
-    let server = server(3, 0);
-    let (port, family) = (server.port(), server.processes());
-    let (mut client, _) = half_a_request(&server);
-    server.signal(Signal::SIGTERM);
-    // The idle workers end, the other one does not.
-    let few = try_eventually(SOON, || (server.children().len() <= 1).then_some(()));
+/// Blocks until the master has exited, which should be soon and with 0.
+#[track_caller]
+fn assert_stops(server: &Running, story: &str, hint: &str) {
+    let began = Instant::now();
+    let status = try_eventually(SOON, || server.try_wait());
+    let how = match status {
+        Some(status) => format!("it has exited ({status})"),
+        None => format!("it runs {:.1?} later ({SOON:?} at most)", began.elapsed()),
+    };
     assert!(
-        few.is_some(),
-        "SIGTERM was sent to the master. Two of three workers have nothing to do, and end; but {} live. \
-         Are they told? Are they replaced?\n{}",
+        status.is_some_and(|status| status.code() == Some(0)),
+        "{story}. Then the master should exit with 0; but {how}. {hint}\n{}",
+        server.describe()
+    );
+}
+
+#[test]
+fn sigterm_to_the_master_ends_the_server_after_the_last_response() {
+    let args = ["--workers", "3", "--crash-after", "0", "--limit", FOR_EVER];
+    let server = server(&args);
+    let (port, family) = (server.port(), server.processes());
+    let listener = listener_of(&server);
+    let (mut client, worker) = half_a_request(&server);
+    server.signal(Signal::SIGTERM);
+    let few = || (server.children().len() <= 1).then_some(());
+    assert!(
+        try_eventually(SOON, few).is_some(),
+        "SIGTERM was sent to the master. Two of three workers have no connection, and exit; but \
+         {SOON:?} later {} workers run. Are they told? Are they replaced?\n{}",
         server.children().len(),
-        server.stderr()
+        server.describe()
+    );
+    let holders = || listening_processes(&server, listener.as_ref());
+    let closed = || holders().is_empty().then_some(());
+    assert!(
+        try_eventually(SOON, closed).is_some(),
+        "SIGTERM was sent to the master, so the server accepts no connection any more. A client that \
+         connects now should be refused, and go elsewhere. But {SOON:?} later the listener is still \
+         open, in {:?} (the master is {}, and worker {} drains): the client would wait in its backlog, \
+         in vain. What closes it?",
+        holders(),
+        server.pid(),
+        worker.pid
     );
     let early = server.try_wait();
     assert!(
         early.is_none(),
-        "SIGTERM was sent to the master. One of its workers has a client that has sent half a request, \
-         and drains; the master has ended already ({early:?}). Whoever waits for the master thinks that \
-         all is over. Who ends before whom?"
+        "SIGTERM was sent to the master. One of its workers drains, because a client has sent half a \
+         request. The master has exited already ({early:?}): to the program that started it, the \
+         server has ended. Which process exits last?"
     );
-    let answer =
-        client.send_raw(&REQUEST[HALF..]).and_then(|()| client.read_response());
-    assert!(
-        answer.is_ok(),
-        "SIGTERM was sent to the master while a client had sent half a request. It has sent the rest, \
-         and should be answered; it got {answer:?}. Who ends before whom?"
-    );
+    let story = "SIGTERM was sent to the master when a client had sent half a request, and it has sent \
+                 the rest now";
+    finish(&mut client, &REQUEST[HALF..], worker.pid, story);
     drop(client);
-    let status = try_eventually(SOON, || server.try_wait());
-    assert_eq!(
-        status.and_then(|status| status.code()),
-        Some(0),
-        "when the last worker has ended, the master exits with 0; but its end is {status:?}. What does \
-         it wait for?\n{}",
-        server.stderr()
+    assert_stops(
+        &server,
+        "SIGTERM was sent to the master, and the last worker has answered its last client",
+        "What does it wait for?",
     );
-    nobody_is_left(
+    assert_nothing_is_left(
         &family,
         port,
-        Duration::from_secs(2),
-        "The master has ended before them. Why?",
+        "The master has exited before them. Why?",
     );
 }
 
 #[test]
-fn kill_9_of_the_master_leaves_nobody_behind() {
-    let server = server(3, 0);
+fn after_kill_9_of_the_master_its_workers_drain_and_exit() {
+    let server =
+        server(&["--workers", "2", "--crash-after", "0", "--limit", "3000"]);
     let (port, family) = (server.port(), server.processes());
-    // One that will never be finished.
-    let _client = half_a_request(&server);
+    let listener = listener_of(&server);
+    // This one is never finished.
+    let _silent = half_a_request(&server);
+    let (mut client, worker) = half_a_request(&server);
     server.signal(Signal::SIGKILL);
-    nobody_is_left(
-        &family,
-        port,
-        Duration::from_secs(6),
-        "The master was killed, and could tell nobody. How does a worker notice, and how long may it \
-         take then? (`LIMIT`)",
-    );
-}
-
-#[test]
-fn sigterm_to_the_master_ends_workers_that_ignore_it() {
-    let script = "trap '' TERM; echo deaf; exec sleep 60";
-    let deaf = ["--port", "0", "--workers", "2", "--exec", "sh", "-c", script];
-    let server = exercise!().args(deaf).start();
-    let both = try_eventually(SOON, || {
-        (server.stdout().matches("deaf\n").count() == 2).then_some(())
-    });
-    assert!(both.is_some(), "2 workers should be started\n{}", server.stderr());
-    let (port, family) = (server.port(), server.processes());
-    // What Ctrl-C sends: it should end them as SIGTERM does.
-    server.signal(Signal::SIGINT);
-    let began = Instant::now();
-    let status = try_eventually(SOON, || server.try_wait());
-    assert_eq!(
-        status.and_then(|status| status.code()),
-        Some(0),
-        "SIGINT was sent to the master, and two workers ignore the SIGTERM that it should send them. 4 s \
-         later (`STOP_LIMIT`) they are to be killed, and then the master exits with 0; after {:.1?} its \
-         end is {status:?}. Which signal cannot be ignored? (If that is less than 4 s, the time for all \
-         tests was over.)\n{}",
-        began.elapsed(),
-        server.stderr()
-    );
-    nobody_is_left(
-        &family,
-        port,
-        Duration::from_secs(2),
-        "The master has ended before them. Why?",
-    );
-}
-
-#[test]
-fn nobody_spins() {
-    let server = server(2, 0);
-    let everybody = || {
-        let times = server
-            .processes()
-            .iter()
-            .map(|it| cpu_time(it.pid))
-            .collect::<Vec<_>>();
-        times.into_iter().sum::<Duration>()
-    };
-    let _client = half_a_request(&server);
-    let before = everybody();
-    sleep(Duration::from_millis(500));
-    let used = everybody().saturating_sub(before);
+    let holders = || listening_processes(&server, listener.as_ref());
+    let closed = || holders().is_empty().then_some(());
     assert!(
-        used < Duration::from_millis(250),
-        "one client has sent half a request, and nothing happens. In half a second master and workers \
-         have used {used:?} of processor time. What do they wait for that is there already?"
+        try_eventually(SOON, closed).is_some(),
+        "the master was killed, and could tell no worker. So its workers drain; but {SOON:?} later a \
+         worker still has the listener open. What tells a worker that its parent has exited?"
     );
+    let story = "the master was killed when a client had sent half a request, and it has sent the rest \
+                 now";
+    finish(&mut client, &REQUEST[HALF..], worker.pid, story);
+    drop(client);
+    assert_nothing_is_left(
+        &family,
+        port,
+        "The master was killed, and could tell no worker. How does a worker notice, and how long may \
+         it drain? (`limit` is 3 s here.)",
+    );
+}
 
-    let script = ["sh", "-c", "echo started; exit 3"];
+#[test]
+fn workers_that_ignore_sigterm_are_killed() {
+    let script = "trap '' TERM; echo deaf; exec sleep 60";
+    let args = ["--port", "0", "--workers", "2", "--limit", "100"];
+    let server =
+        exercise!().args(args).args(["--exec", "sh", "-c", script]).start();
+    let both = || (server.stdout().matches("deaf\n").count() == 2).then_some(());
+    assert!(
+        try_eventually(SOON, both).is_some(),
+        "2 workers should be started, and {SOON:?} later they are not\n{}",
+        server.describe()
+    );
+    let (port, family) = (server.port(), server.processes());
+    // Ctrl-C sends this signal. It ends the server as SIGTERM does.
+    server.signal(Signal::SIGINT);
+    assert_stops(
+        &server,
+        "SIGINT was sent to the master, and its two workers ignore the SIGTERM that it sends them. 1.1 s \
+         later (`stop_limit`) it kills them",
+        "Which signal cannot be ignored, and what wakes the master when it is time to send it?",
+    );
+    assert_nothing_is_left(
+        &family,
+        port,
+        "The master has exited before them. Why?",
+    );
+}
+
+#[test]
+fn sigterm_ends_the_master_in_a_pause_too() {
+    let pause = ["--pause", FOR_EVER, "--longest", FOR_EVER];
+    let server = exercise!()
+        .args(["--port", "0", "--workers", "2"])
+        .args(pause)
+        .args(["--exec", "sh", "-c", "echo started; exit 3"])
+        .start();
+    let hint = "A worker is started at once.";
+    server.wait_for_line_or("started", hint);
+    sleep(Duration::from_millis(300));
+    server.signal(Signal::SIGTERM);
+    assert_stops(
+        &server,
+        "each worker exits before it is ready, so there is a pause of 10 minutes. SIGTERM was sent to \
+         the master in this pause, and no worker runs",
+        "What does the master wait in, during a pause?",
+    );
+}
+
+#[test]
+fn a_worker_that_was_never_ready_is_replaced_after_a_pause() {
     let failing = exercise!()
         .args(["--port", "0", "--workers", "2", "--exec"])
-        .args(script)
+        .args(["sh", "-c", "echo started; exit 3"])
         .start();
     let starts = || failing.stdout().matches("started\n").count();
-    let enough = try_eventually(SOON, || (starts() >= 6).then_some(()));
+    let enough = || (starts() >= 6).then_some(());
     assert!(
-        enough.is_some(),
-        "each worker ends before it is ready. After a pause the next ones are tried; yours has tried {} \
-         in {SOON:?}, and 6 are expected in 300 ms. Which events does such a worker have?\n{}",
+        try_eventually(SOON, enough).is_some(),
+        "each of 2 workers exits before it is ready, and after a pause the next two are started. The \
+         pauses are 100, 200, 400 ms and so on, so 6 workers are started in the first 300 ms; yours \
+         has started {} in {SOON:?}. Which events does such a worker have, and what wakes the master \
+         after a pause?\n{}",
         starts(),
-        failing.stderr()
+        failing.describe()
     );
     sleep(Duration::from_millis(300));
     assert!(
         starts() <= 16,
-        "each worker ends before it is ready. The pauses are 100, 200, 400 ms and so on, with two starts \
-         after each; yours has started {} by now. When is a worker replaced at once?",
+        "each of 2 workers exits before it is ready. The pauses are 100, 200, 400 ms and so on, so at \
+         most 16 workers are started in the first 12 s; yours has started {}. When is a worker \
+         replaced at once?",
         starts()
+    );
+}
+
+#[test]
+fn an_idle_server_uses_no_processor_time() {
+    let server =
+        server(&["--workers", "2", "--crash-after", "0", "--limit", FOR_EVER]);
+    let (_client, worker) = half_a_request(&server);
+    worker.signal(Signal::SIGTERM);
+    wait_until_full(&server, 3, &[], "one of 2 workers drains, and is replaced");
+    let used = || -> Duration {
+        server.processes().iter().map(|it| cpu_time(it.pid)).sum()
+    };
+    // In the first of these times, the new worker may still load its program.
+    let spins = (0..4).all(|_| {
+        let before = used();
+        sleep(Duration::from_millis(300));
+        used() > before
+    });
+    assert!(
+        !spins,
+        "one of two workers drains: a client has sent half a request. Nothing happens, and the server \
+         has used processor time in each of four times 300 ms. Which of the things that master and \
+         workers wait for is ready all the time?"
     );
 }

@@ -2,7 +2,7 @@
 
 #[path = "../../../exercises/ex15-capstone/src/harness.rs"]
 mod harness;
-#[path = "../../../exercises/ex15-capstone/src/http.rs"]
+#[path = "../../../exercises/ex13-drain/src/http.rs"]
 mod http;
 mod solution;
 #[path = "../../../exercises/ex13-drain/src/worker_io.rs"]

@@ -2,176 +2,161 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use ch02_balance::Received;
 use ch03_handles::{Handle, HandleChannel};
-use ch04_events::{ChildError, Children, Event, Id, SignalPipe};
+use ch04_events::{Children, Event, Id, SignalPipe};
 use cli::{complain, log};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::harness::{
-    Connection, FIRST_PAUSE, Greeter, Heard, LIMIT, LONGEST_PAUSE, Plan,
-    STOP_LIMIT, Step, accept, hear, wait,
-};
+use crate::harness::Plan;
+use crate::worker_io::{Connection, Greeter, Step, accept, wait};
 
 // ANCHOR: keep_alive
-/// The parent: one thread, one place to sleep. It never accepts, and never reads a request.
+/// The master: one thread, one place to sleep. It never accepts, and reads no request.
 pub fn keep_alive(plan: &Plan) -> anyhow::Result<()> {
-    // First: from here on, no signal ends it half way.
+    // First: from here on no signal ends the master half-way.
     let children = Children::new(&[Signal::SIGINT, Signal::SIGTERM])?;
-    let listener = Some(plan.options.listen()?);
-    let (workers, pause) = (BTreeMap::new(), Duration::ZERO);
     let mut master = Master {
         plan,
         children,
-        listener,
-        workers,
-        pause,
-        retry: None,
+        listener: Some(plan.options.listen()?),
+        workers: BTreeMap::new(),
+        pause: None,
+        retry_at: None,
         kill_at: None,
     };
     while !(master.listener.is_none() && master.workers.is_empty()) {
         master.start_missing()?;
         master.kill_overdue();
-        for event in master.children.wait(master.retry.or(master.kill_at))? {
-            master.hear(event);
+        for event in master.children.wait(master.retry_at.or(master.kill_at))? {
+            master.on_event(event);
         }
     }
     Ok(())
 }
+// ANCHOR_END: keep_alive
 
+// ANCHOR: master
 struct Master<'a> {
     plan: &'a Plan,
     children: Children,
-    /// To give to those who start later. `None`: all are to end.
+    /// For the workers that start later. `None`: the server stops.
     listener: Option<TcpListener>,
-    /// Those that have not ended.
-    workers: BTreeMap<Id, Stage>,
-    /// The last pause; zero, if somebody got ready since.
-    pause: Duration,
-    /// Nobody is started before then.
-    retry: Option<Instant>,
-    /// Whoever lives then is killed.
+    /// The workers that have not exited.
+    workers: BTreeMap<Id, State>,
+    /// The last pause. `None`: the next failure is the first.
+    pause: Option<Duration>,
+    /// No worker starts before then.
+    retry_at: Option<Instant>,
+    /// When the workers that still run are sent SIGKILL.
     kill_at: Option<Instant>,
 }
 
 /// How far a worker is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum State {
     /// It has not acknowledged its listener.
     Starting,
-    Serving,
-    /// It drains, and does not count any more.
-    Leaving,
+    Ready,
+    /// It drains. It does not count any more, but it has not exited.
+    Retiring,
 }
-// ANCHOR_END: keep_alive
+// ANCHOR_END: master
 
 impl Master<'_> {
-    // ANCHOR: hear
-    fn hear(&mut self, event: Event) {
+    // ANCHOR: on_event
+    fn on_event(&mut self, event: Event) {
         match event {
-            // The only handle that it was sent is the listener.
-            Event::Acked(id) => self.got_ready(id),
-            Event::Message(id, received)
-                if received.message["act"] == "suicide" =>
-            {
-                self.leaves(id)
+            // The only handle that a worker is sent is its listener.
+            Event::Acked(id) => self.ready(id),
+            Event::Message(id, message, _) if message["act"] == "suicide" => {
+                self.retires(id);
             }
-            // One that was never started has no Exit.
-            Event::Exit(id, _) | Event::Close(id, Err(_)) => self.ended(id),
-            Event::Error(id, error) => {
-                complain(&error);
-                // Without its listener it is of no use.
-                if matches!(error, ChildError::Refused | ChildError::Send(_)) {
-                    self.children.kill(id, Signal::SIGKILL);
-                }
-            }
+            // A worker that could not be started has no Exit.
+            Event::Exit(id, _) | Event::Close(id, Err(_)) => self.exited(id),
+            // Without a listener a worker is of no use.
+            Event::Returned(id, ..) => self.children.kill(id, Signal::SIGKILL),
+            Event::Error(_, error) => complain(error),
             Event::Signal(_) => self.stop(),
             _ => {}
         }
     }
 
-    fn got_ready(&mut self, id: Id) {
-        if let Some(stage @ Stage::Starting) = self.workers.get_mut(&id) {
-            *stage = Stage::Serving;
-            self.pause = Duration::ZERO;
+    fn ready(&mut self, id: Id) {
+        if let Some(state @ State::Starting) = self.workers.get_mut(&id) {
+            *state = State::Ready;
+            self.pause = None;
         }
     }
 
-    /// Nobody is started here, nor in `ended`: `start_missing` counts.
-    fn leaves(&mut self, id: Id) {
-        let Some(stage) = self.workers.get_mut(&id) else { return };
-        if std::mem::replace(stage, Stage::Leaving) == Stage::Starting {
+    /// Starts no replacement, nor does `exited`: `start_missing` counts.
+    fn retires(&mut self, id: Id) {
+        let Some(state) = self.workers.get_mut(&id) else { return };
+        if mem::replace(state, State::Retiring) == State::Starting {
             self.failed();
         }
     }
-    // ANCHOR_END: hear
+
+    fn exited(&mut self, id: Id) {
+        // If the worker has left a helper, that holds the other end of the channel.
+        if self.children.connected(id) {
+            self.children.disconnect(id);
+        }
+        if self.workers.remove(&id) == Some(State::Starting) {
+            self.failed();
+        }
+    }
+
+    /// A worker was never ready. Several failures in one pause count as one.
+    fn failed(&mut self) {
+        if self.retry_at.is_none() && self.listener.is_some() {
+            let pause = self.pause.map_or(self.plan.first_pause, |it| it * 2);
+            let pause = pause.min(self.plan.longest_pause);
+            log(format_args!("a worker was never ready: a pause of {pause:?}"));
+            self.pause = Some(pause);
+            self.retry_at = Some(Instant::now() + pause);
+        }
+    }
+    // ANCHOR_END: on_event
 
     // ANCHOR: start_missing
-    /// Nobody is replaced because of an event. It counts: so nobody is replaced twice.
+    /// Does not ask why a worker is missing: it counts, so none is replaced twice.
     fn start_missing(&mut self) -> anyhow::Result<()> {
-        self.retry.take_if(|retry| *retry <= Instant::now());
-        let Some(listener) =
-            self.listener.as_ref().filter(|_| self.retry.is_none())
-        else {
+        self.retry_at.take_if(|time| *time <= Instant::now());
+        let (Some(listener), None) = (&self.listener, self.retry_at) else {
             return Ok(());
         };
-        let there =
-            self.workers.values().filter(|stage| **stage != Stage::Leaving).count();
-        for _ in there..self.plan.options.workers {
+        let counts = |state: &&State| **state != State::Retiring;
+        let running = self.workers.values().filter(counts).count();
+        for _ in running..self.plan.options.workers {
             let id = self.children.spawn(self.plan.command()?);
-            self.workers.insert(id, Stage::Starting);
-            match listener.try_clone() {
-                _ if self.children.pid(id).is_none() => {}
-                Ok(it) => self.children.send_handle(
-                    id,
-                    json!("server"),
-                    Handle::TcpListener(it),
-                ),
-                Err(error) => {
-                    complain(error);
-                    self.children.kill(id, Signal::SIGKILL);
-                }
+            self.workers.insert(id, State::Starting);
+            // If it could not be started, it needs no listener.
+            if self.children.pid(id).is_some() {
+                let copy = Handle::TcpListener(listener.try_clone()?);
+                self.children.send_handle(id, json!("server"), copy);
             }
         }
         Ok(())
     }
     // ANCHOR_END: start_missing
 
-    fn ended(&mut self, id: Id) {
-        // Whoever else holds its end of the channel, that is no worker.
-        if self.children.connected(id) {
-            self.children.disconnect(id);
-        }
-        if self.workers.remove(&id) == Some(Stage::Starting) {
-            self.failed();
-        }
-    }
-
-    /// A worker was never ready. Several that fail together are one failure.
-    fn failed(&mut self) {
-        if self.retry.is_none() && self.listener.is_some() {
-            self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-            self.retry = Some(Instant::now() + self.pause);
-            log(format_args!(
-                "a worker was never ready: a pause of {:?}",
-                self.pause
-            ));
-        }
-    }
-
+    // ANCHOR: stop
     fn stop(&mut self) {
         if self.listener.take().is_some() {
-            self.retry = None;
-            self.kill_at = Some(Instant::now() + STOP_LIMIT);
+            self.retry_at = None;
+            self.kill_at = Some(Instant::now() + self.plan.stop_limit);
             self.signal_all(Signal::SIGTERM);
         }
     }
 
     fn kill_overdue(&mut self) {
-        if self.kill_at.take_if(|at| *at <= Instant::now()).is_some() {
+        if self.kill_at.take_if(|time| *time <= Instant::now()).is_some() {
             self.signal_all(Signal::SIGKILL);
         }
     }
@@ -181,19 +166,25 @@ impl Master<'_> {
             self.children.kill(id, signal);
         }
     }
+    // ANCHOR_END: stop
 }
 
-// ANCHOR: serve
-/// The worker: one thread, which alone accepts and alone decides to drain. So these two never race.
+/// The worker, as in solution 13.
 pub fn serve(
     channel: HandleChannel,
     signals: SignalPipe,
     program: Greeter,
+    limit: Duration,
 ) -> io::Result<()> {
-    let (channel, listener, connections, drain_until) =
-        (Some(channel), None, Vec::new(), None);
-    let mut worker =
-        Worker { channel, signals, program, listener, connections, drain_until };
+    let mut worker = Worker {
+        channel: Some(channel),
+        signals,
+        program,
+        limit,
+        listener: None,
+        connections: Vec::new(),
+        drain_until: None,
+    };
     while !worker.is_drained() {
         worker.turn()?;
     }
@@ -201,57 +192,63 @@ pub fn serve(
 }
 
 struct Worker {
-    /// `None`: the parent is gone.
+    /// `None`: it has ended.
     channel: Option<HandleChannel>,
     signals: SignalPipe,
     program: Greeter,
+    limit: Duration,
+    /// `None`: it has not arrived, or the worker drains.
     listener: Option<TcpListener>,
     connections: Vec<Connection>,
-    /// It drains, and ends then, whoever is still connected.
+    /// The worker drains, and exits then at the latest.
     drain_until: Option<Instant>,
 }
 
 impl Worker {
     fn turn(&mut self) -> io::Result<()> {
-        let (channel, listener) = (self.channel.as_ref(), self.listener.as_ref());
         wait(
-            channel,
+            self.channel.as_ref(),
             &self.signals,
-            listener,
+            self.listener.as_ref(),
             &self.connections,
             self.drain_until,
         )?;
-        self.hear_parent();
         if !self.signals.take().is_empty() {
             self.start_draining();
         }
+        self.receive();
         self.go_on();
-        // One in a turn: the next may be for a worker that is idle.
+        // Last, when it is known whether the worker drains. One in a turn: the next client may
+        // find a worker that has less to do.
         self.connections.extend(self.listener.as_ref().and_then(accept));
         Ok(())
     }
-    // ANCHOR_END: serve
 
-    fn hear_parent(&mut self) {
-        match self.channel.as_mut().map(hear) {
-            // Too late, if it drains already.
-            Some(Heard::Listener(it)) => {
-                self.listener = self.drain_until.is_none().then_some(it)
+    fn receive(&mut self) {
+        let Some(channel) = &mut self.channel else { return };
+        for received in channel.receive() {
+            match received {
+                // During a drain it is too late.
+                Received::Handle(_, Handle::TcpListener(listener))
+                    if self.drain_until.is_none() =>
+                {
+                    self.listener = Some(listener);
+                }
+                Received::Closed(_) => {
+                    // poll(2) would report the end in each turn.
+                    self.channel = None;
+                    return self.start_draining();
+                }
+                _ => {}
             }
-            Some(Heard::ParentIsGone) => {
-                self.channel = None;
-                self.start_draining();
-            }
-            Some(Heard::Nothing) | None => {}
         }
     }
 
-    // ANCHOR: go_on
     fn go_on(&mut self) {
-        let (program, last) = (&mut self.program, self.drain_until.is_some());
+        let last = self.drain_until.is_some();
         let mut failed = false;
         self.connections.retain_mut(|connection| {
-            let step = connection.step(program, last);
+            let step = connection.step(&mut self.program, last);
             failed |= step == Step::Failed;
             step != Step::Closed
         });
@@ -260,26 +257,26 @@ impl Worker {
         }
     }
 
-    /// The first reason counts. A second one neither says it again nor moves the deadline.
+    /// Only the first reason counts: a later one neither tells the parent again nor moves the
+    /// deadline.
     fn start_draining(&mut self) {
         if self.drain_until.is_some() {
             return;
         }
-        self.drain_until = Some(Instant::now() + LIMIT);
-        // Closed here. Those who wait in it are for the others, who have it too.
+        self.drain_until = Some(Instant::now() + self.limit);
+        // This closes our copy only. The clients in the backlog are left to other workers.
         self.listener = None;
-        // Now, not at the end: the replacement starts while this worker is still at work.
         if let Some(channel) = &mut self.channel {
+            // Now, not at the end: the replacement starts while this worker still answers.
             if let Err(error) = channel.send(&json!({"act": "suicide"})) {
                 complain(error);
             }
         }
     }
-    // ANCHOR_END: go_on
 
     fn is_drained(&self) -> bool {
         let is_over =
-            |until| self.connections.is_empty() || Instant::now() >= until;
+            |until| self.connections.is_empty() || until <= Instant::now();
         self.drain_until.is_some_and(is_over)
     }
 }
