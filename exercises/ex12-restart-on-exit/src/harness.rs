@@ -48,7 +48,8 @@ const KINDS: [&str; 7] =
 pub struct Plan {
     /// The names of the workers.
     pub names: Vec<String>,
-    /// The pause after the first failure of a name. It doubles with each further one…
+    /// The pause after the first failure of a name. It doubles with each further
+    /// one…
     pub first_pause: Duration,
     /// …up to this.
     pub longest_pause: Duration,
@@ -60,8 +61,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The command that starts the worker with this name. A worker that is ready sends
-    /// the message `"ready"`.
+    /// The command that starts the worker with this name. A worker that is ready
+    /// sends the message `"ready"`.
     ///
     /// # Errors
     /// If the path of this program's file cannot be read.
@@ -140,7 +141,8 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (Some(name), Some(kind)) = (arguments.word()?, arguments.word()?) else {
         return Err(wrong("a worker needs a name and a kind"));
     };
-    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    // SAFETY: nothing has run yet that could have started a thread or opened a
+    // descriptor.
     let mut channel = unsafe { inherited_channel() }?;
     let signals = SignalPipe::new(&[Signal::SIGTERM])?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();

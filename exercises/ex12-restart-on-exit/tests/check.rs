@@ -10,7 +10,8 @@ use testkit::{
     temp_dir, try_eventually, zombies_of,
 };
 
-/// How long we wait for what should happen at once. Long, because the machine may be busy.
+/// How long we wait for what should happen at once. Long, because the machine may
+/// be busy.
 const SOON: Duration = Duration::from_secs(6);
 
 /// For what must not happen: how long we look.
@@ -124,8 +125,8 @@ fn assert_sleeps(server: &Running, when: &str, hint: &str) {
     });
     assert!(
         !spins,
-        "{when}. Nothing happens, and your program has used processor time in each of three times \
-         {A_WHILE:?}. {hint}"
+        "{when}. Nothing happens, and your program has used processor time in each of three \
+         times {A_WHILE:?}. {hint}"
     );
 }
 
@@ -151,8 +152,9 @@ fn each_worker_that_is_killed_is_replaced_once() {
         (started, alive, zombies),
         ([5, 2], 2, 0),
         "`web` was killed 4 times and `mail` once: so 5 and 2 workers are started in all, 2 of \
-         them live, and no zombie is left. Yours: [web, mail], living, zombies are on the left. \
-         One exit is reported by several events: for how many of them do you start a worker?"
+         them live, and no zombie is left. Yours: [web, mail], living, zombies are on the \
+         left. One exit is reported by several events: for how many of them do you start a \
+         worker?"
     );
 }
 
@@ -183,16 +185,17 @@ fn a_worker_that_leaves_a_helper_is_replaced_when_it_exits() {
             &server,
             "web",
             1 + round,
-            "The worker was killed. Its helper lives for a minute and holds the worker's channel \
-             open, and `Close` comes only after that. Which event comes at once?",
+            "The worker was killed. Its helper lives for a minute and holds the worker's \
+             channel open, and `Close` comes only after that. Which event comes at once?",
         );
     }
     let freed = || (fds(server.pid()).len() <= before).then_some(());
     assert!(
         try_eventually(SOON, freed).is_some(),
         "three workers were killed and replaced. Your program had {before} descriptors open \
-         before, and has {} now, {SOON:?} later. Each worker had a channel. Its other end is held \
-         by a helper, so it does not close by itself: which method of `Children` closes ours?",
+         before, and has {} now, {SOON:?} later. Each worker had a channel. Its other end is \
+         held by a helper, so it does not close by itself: which method of `Children` closes \
+         ours?",
         fds(server.pid()).len()
     );
 }
@@ -205,8 +208,9 @@ fn after_failures_the_pauses_double_up_to_the_longest() {
         &server,
         "web",
         10,
-        "Each worker fails before it is ready. The pauses are 20 ms, 40 ms, and then 80 ms each. \
-         What wakes your program when a pause is over, and does the pause stop growing?",
+        "Each worker fails before it is ready. The pauses are 20 ms, 40 ms, and then 80 ms \
+         each. What wakes your program when a pause is over, and does the pause stop \
+         growing?",
     );
     let starts = starts(&server, "web");
     let gaps: Vec<u64> =
@@ -215,9 +219,9 @@ fn after_failures_the_pauses_double_up_to_the_longest() {
         // A millisecond is lost in rounding.
         assert!(
             gap + 2 >= pause,
-            "each worker fails before it is ready. The pauses before the next are 20 ms, 40 ms, \
-             and then 80 ms each. Your workers were started with {gaps:?} ms between them. What \
-             does a pause depend on?"
+            "each worker fails before it is ready. The pauses before the next are 20 ms, 40 \
+             ms, and then 80 ms each. Your workers were started with {gaps:?} ms between them. \
+             What does a pause depend on?"
         );
     }
 }
@@ -239,9 +243,10 @@ fn the_pause_of_one_name_delays_no_other() {
             &server,
             "web",
             1 + round,
-            "`mail` has failed, and its pause takes 10 minutes. `web` was ready, and was killed in \
-             this pause: so another `web` starts at once. Does each name have a pause of its own? \
-             And what does your program wait in, during a pause: does it see events there?",
+            "`mail` has failed, and its pause takes 10 minutes. `web` was ready, and was \
+             killed in this pause: so another `web` starts at once. Does each name have a \
+             pause of its own? And what does your program wait in, during a pause: does it see \
+             events there?",
         );
     }
     assert_sleeps(
@@ -252,8 +257,9 @@ fn the_pause_of_one_name_delays_no_other() {
     let count = starts(&server, "mail").len();
     assert_eq!(
         count, 1,
-        "`mail` has failed, and its pause takes 10 minutes. But {count} workers were started for \
-         it. `web` was ready and was killed meanwhile: what has that to do with the pause of `mail`?"
+        "`mail` has failed, and its pause takes 10 minutes. But {count} workers were started \
+         for it. `web` was ready and was killed meanwhile: what has that to do with the pause \
+         of `mail`?"
     );
 }
 
@@ -273,26 +279,26 @@ fn each_name_counts_its_own_failures_and_ready_sets_them_back() {
     // Now `mail` has a pause of 1280 ms.
     remove_file(web).expect("to remove it");
     kill(&server, "web");
-    let hint = "It was ready, and was killed. From now on it fails: it starts at once, and again \
-                after 20 ms. In the same time another name has a longer pause, which began \
-                earlier. Which of the two moments do you give to `wait`?";
+    let hint = "It was ready, and was killed. From now on it fails: it starts at once, and \
+                again after 20 ms. In the same time another name has a longer pause, which \
+                began earlier. Which of the two moments do you give to `wait`?";
     wait_for_starts(&server, "web", 3, hint);
     let began = starts(&server, "mail")[6];
     let since = |start: u64| start.saturating_sub(began);
     let [.., second, third] = starts(&server, "web")[..] else { unreachable!() };
     assert!(
         since(third) < 1280,
-        "`mail` has failed 7 times, and its pause takes 1280 ms. In this pause `web` was killed. It \
-         had been ready; from now on it fails, so it starts at once, and again after 20 ms. Yours \
-         started {} ms and {} ms after the pause of `mail` had begun. Which pause does `web` have, \
-         and until when do you `wait`?",
+        "`mail` has failed 7 times, and its pause takes 1280 ms. In this pause `web` was \
+         killed. It had been ready; from now on it fails, so it starts at once, and again \
+         after 20 ms. Yours started {} ms and {} ms after the pause of `mail` had begun. Which \
+         pause does `web` have, and until when do you `wait`?",
         since(second),
         since(third)
     );
     assert!(
         third + 2 >= second + 20,
-        "`web` was ready, and was killed. From now on it fails: it starts at once, and again after \
-         20 ms. Yours started again after {} ms. What does a pause depend on?",
+        "`web` was ready, and was killed. From now on it fails: it starts at once, and again \
+         after 20 ms. Yours started again after {} ms. What does a pause depend on?",
         third.saturating_sub(second)
     );
 
@@ -301,16 +307,16 @@ fn each_name_counts_its_own_failures_and_ready_sets_them_back() {
     wait_for_ready(&server, "mail", 1, hint);
     remove_file(mail).expect("to remove it");
     kill(&server, "mail");
-    let hint = "It was ready, and was killed. From now on it fails again. That is a first failure: \
-                the next one starts after 20 ms. What sets the pause back?";
+    let hint = "It was ready, and was killed. From now on it fails again. That is a first \
+                failure: the next one starts after 20 ms. What sets the pause back?";
     wait_for_starts(&server, "mail", 10, hint);
     let mail = starts(&server, "mail");
     let gap = mail[9].saturating_sub(mail[8]);
     assert!(
         gap < 1280,
-        "`mail` failed 7 times, then it was ready, then it was killed, and now it fails again. That \
-         is a first failure, and the next one starts after 20 ms. Yours started {gap} ms later \
-         (less than 1280 is accepted). What sets the pause back?"
+        "`mail` failed 7 times, then it was ready, then it was killed, and now it fails again. \
+         That is a first failure, and the next one starts after 20 ms. Yours started {gap} ms \
+         later (less than 1280 is accepted). What sets the pause back?"
     );
 }
 
@@ -328,9 +334,9 @@ fn a_program_that_does_not_exist_is_tried_again() {
     );
     assert!(
         server.try_wait().is_none(),
-        "the program of `web` does not exist, and your program has exited. It should try again: \
-         the program may come, for example when it is being installed. Which events does a child \
-         have that could not be started?\n{}",
+        "the program of `web` does not exist, and your program has exited. It should try \
+         again: the program may come, for example when it is being installed. Which events \
+         does a child have that could not be started?\n{}",
         server.describe()
     );
     let script = dir.write("script", "#!/bin/sh\nexec sleep 60\n");
@@ -341,8 +347,8 @@ fn a_program_that_does_not_exist_is_tried_again() {
     assert!(
         try_eventually(SOON, runs).is_some(),
         "the program of `web` did not exist, and does now. The pauses are 1 s, and {SOON:?} \
-         later {} workers run. A child that could not be started has no `Exit`: which event tells \
-         that you must try again, and what wakes your program after the pause?\n{}",
+         later {} workers run. A child that could not be started has no `Exit`: which event \
+         tells that you must try again, and what wakes your program after the pause?\n{}",
         server.children().len(),
         server.describe()
     );
@@ -373,10 +379,10 @@ fn sigterm_ends_all_workers_and_waits_for_them() {
     server.signal(Signal::SIGTERM);
     assert_stops(
         &server,
-        "SIGTERM was sent to your program. Each of 3 workers gets it, too, and exits after 200 ms. \
-         One of them was never ready",
-        "Who sends it to them, and what do you wait for? And is an exit a failure, if all workers \
-         are to exit?",
+        "SIGTERM was sent to your program. Each of 3 workers gets it, too, and exits after 200 \
+         ms. One of them was never ready",
+        "Who sends it to them, and what do you wait for? And is an exit a failure, if all \
+         workers are to exit?",
     );
     let said = server.stdout();
     let goodbyes = said.matches(" says goodbye").count();
@@ -385,9 +391,9 @@ fn sigterm_ends_all_workers_and_waits_for_them() {
         (goodbyes, started),
         (3, 3),
         "SIGTERM was sent to your program. Each of 3 workers gets it, too, needs 200 ms to say \
-         goodbye, and exits; none is replaced. Your program has exited now. Goodbyes and starts \
-         are on the left. Which signal did the workers get, did you wait until they had exited, \
-         and when is a worker not replaced?\n{said}"
+         goodbye, and exits; none is replaced. Your program has exited now. Goodbyes and \
+         starts are on the left. Which signal did the workers get, did you wait until they had \
+         exited, and when is a worker not replaced?\n{said}"
     );
     assert_all_gone(&family, None, SOON);
 }
@@ -419,15 +425,16 @@ fn a_worker_that_ignores_sigterm_is_killed() {
     server.signal(Signal::SIGTERM);
     assert_stops(
         &server,
-        "SIGTERM was sent to your program, and `web` ignores it. It is to be killed 700 ms later \
-         (`stop_limit`)",
+        "SIGTERM was sent to your program, and `web` ignores it. It is to be killed 700 ms \
+         later (`stop_limit`)",
         "Which signal cannot be ignored, and what wakes your program when it is time to send it?",
     );
     assert_eq!(
         server.stdout().matches(" says goodbye").count(),
         1,
-        "SIGTERM was sent to your program. `web` ignores it, `mail` needs 200 ms to say goodbye, \
-         and `stop_limit` is 700 ms; but `mail` did not say it. Which signal did you send first?"
+        "SIGTERM was sent to your program. `web` ignores it, `mail` needs 200 ms to say \
+         goodbye, and `stop_limit` is 700 ms; but `mail` did not say it. Which signal did you \
+         send first?"
     );
     assert_all_gone(&family, None, SOON);
 }

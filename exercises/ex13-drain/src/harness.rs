@@ -44,7 +44,8 @@ pub fn run() -> ExitCode {
                 other => return Err(unexpected(other)),
             }
         }
-        // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+        // SAFETY: nothing has run yet that could have started a thread or opened a
+        // descriptor.
         let channel = HandleChannel::new(unsafe { inherited_channel() }?)?;
         ignore_terminal_signals()?;
         let signals = SignalPipe::new(&[Signal::SIGTERM])?;

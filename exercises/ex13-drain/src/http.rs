@@ -1,5 +1,5 @@
-//! Given, here and in the capstone: a connection with a client, which may send many requests,
-//! one after another. Nothing here blocks.
+//! Given, here and in the capstone: a connection with a client, which may send many
+//! requests, one after another. Nothing here blocks.
 
 #![allow(dead_code)] // The stub uses none of it yet.
 
@@ -27,16 +27,18 @@ pub struct Connection {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// The request is not complete. First so many bytes are skipped: they are the body of the
-    /// request before.
+    /// The request is not complete. First so many bytes are skipped: they are the
+    /// body of the request before.
     Reading { skip: u64 },
-    /// The same, but a whole request may be in `input`: poll(2) would not report that.
+    /// The same, but a whole request may be in `input`: poll(2) would not report
+    /// that.
     Buffered { skip: u64 },
-    /// The response is not written. If it is not the last, the next request comes after it.
+    /// The response is not written. If it is not the last, the next request comes
+    /// after it.
     Writing { last: bool, skip: u64 },
-    /// The last response is written, and our side is closed. What the client still sends is
-    /// read: to close with unread bytes would reset the connection, and that can destroy the
-    /// response on its way.
+    /// The last response is written, and our side is closed. What the client still
+    /// sends is read: to close with unread bytes would reset the connection, and
+    /// that can destroy the response on its way.
     Lingering,
 }
 
@@ -45,8 +47,8 @@ enum State {
 pub enum Step {
     /// It is open, and waits for its client. Keep it.
     Waits,
-    /// The same; but after the response the worker's program has failed. Keep it, too: its
-    /// client may have more to ask.
+    /// The same; but after the response the worker's program has failed. Keep it,
+    /// too: its client may have more to ask.
     Failed,
     /// It has ended. Drop it.
     Closed,
@@ -59,7 +61,8 @@ impl Connection {
     /// Those of fcntl(2) and setsockopt(2).
     pub fn new(stream: TcpStream) -> io::Result<Connection> {
         stream.set_nonblocking(true)?;
-        // A response must not wait until the client has acknowledged the one before.
+        // A response must not wait until the client has acknowledged the one
+        // before.
         stream.set_nodelay(true)?;
         let state = State::Reading { skip: 0 };
         Ok(Connection { stream, input: Vec::new(), output: Vec::new(), state })
@@ -73,11 +76,12 @@ impl Connection {
         }
     }
 
-    /// Reads what has arrived, and answers one request if it is complete. Does not block.
+    /// Reads what has arrived, and answers one request if it is complete. Does not
+    /// block.
     ///
-    /// With `last`, this response is the last one: it says `Connection: close`, and the
-    /// connection ends when the client has closed it. (If the client has sent further
-    /// requests already, the last of these gets the last response.)
+    /// With `last`, this response is the last one: it says `Connection: close`, and
+    /// the connection ends when the client has closed it. (If the client has sent
+    /// further requests already, the last of these gets the last response.)
     pub fn step(&mut self, program: &mut Greeter, last: bool) -> Step {
         match self.go_on(program, last) {
             Ok(step) => step,
@@ -101,7 +105,8 @@ impl Connection {
         Ok(Step::Closed)
     }
 
-    /// Reads a request and makes its response. Returns false at the end of the stream.
+    /// Reads a request and makes its response. Returns false at the end of the
+    /// stream.
     fn read_request(
         &mut self,
         mut skip: u64,
@@ -150,7 +155,8 @@ impl Connection {
         if last { self.stream.shutdown(Shutdown::Write) } else { Ok(()) }
     }
 
-    /// Whether the client has sent more than the request, which has a body of so many bytes.
+    /// Whether the client has sent more than the request, which has a body of so
+    /// many bytes.
     fn has_further_input(&mut self, body: u64) -> bool {
         let _ = self.fill();
         self.input.len() as u64 > body
@@ -204,7 +210,8 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, httparse::Error> {
     };
     let body = value("Content-Length").map_or(Ok(0), |text| text.parse());
     let body = body.map_err(|_| httparse::Error::HeaderValue)?;
-    // The end of a chunked body is not looked for here, so no request can follow it.
+    // The end of a chunked body is not looked for here, so no request can follow
+    // it.
     let keep_alive = request.version == Some(1)
         && value("Connection").as_deref() != Some("close")
         && value("Transfer-Encoding").is_none();

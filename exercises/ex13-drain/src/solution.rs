@@ -8,20 +8,24 @@ use ch04_events::SignalPipe;
 
 use crate::worker_io::Greeter;
 
-/// The worker: receives its listener through `channel` (`Received::Handle`), accepts
-/// connections, and answers the requests of each (`Connection::step`) until it has drained.
+/// The worker: receives its listener through `channel` (`Received::Handle`),
+/// accepts connections, and answers the requests of each (`Connection::step`) until
+/// it has drained.
 ///
-/// A connection is kept until its step is `Closed`: its client may send many requests.
+/// A connection is kept until its step is `Closed`: its client may send many
+/// requests.
 ///
 /// The worker begins to drain when SIGTERM arrives, when its program has failed
-/// (`Step::Failed`), or when the channel has ended (`Received::Closed`): at the first of
-/// these. From then on
+/// (`Step::Failed`), or when the channel has ended (`Received::Closed`): at the
+/// first of these. From then on
 /// - it accepts no connection, and its copy of the listener is closed;
 /// - it has told its parent, once, with the message `{"act":"suicide"}`;
-/// - it goes on with its open connections: each response is the `last` on its connection.
+/// - it goes on with its open connections: each response is the `last` on its
+///   connection.
 ///
-/// Returns when no connection is open; but when `limit` has passed since the drain began, it
-/// returns with open connections. While there is nothing to do, it sleeps.
+/// Returns when no connection is open; but when `limit` has passed since the drain
+/// began, it returns with open connections. While there is nothing to do, it
+/// sleeps.
 ///
 /// # Errors
 /// Those of `worker_io::wait`.

@@ -1,5 +1,5 @@
-//! Given, here and in the capstone: what a worker waits for, what it accepts, and the program
-//! that answers the requests.
+//! Given, here and in the capstone: what a worker waits for, what it accepts, and
+//! the program that answers the requests.
 
 #![allow(dead_code, unused_imports)] // The stub uses none of it yet.
 
@@ -18,8 +18,8 @@ use nix::poll::{PollFd, PollFlags};
 
 pub use crate::http::{Connection, Step};
 
-/// Blocks until one of these has something to do, or until `until`. It does not tell which one:
-/// nothing else here blocks, so try all of them.
+/// Blocks until one of these has something to do, or until `until`. It does not
+/// tell which one: nothing else here blocks, so try all of them.
 ///
 /// # Errors
 /// Those of poll(2); none is expected.
@@ -42,8 +42,8 @@ pub fn wait(
 
 /// Accepts a connection, if a client has connected. Does not block.
 pub fn accept(listener: &TcpListener) -> Option<Connection> {
-    // poll(2) wakes every worker for a connection, and one of them gets it. The others must
-    // not block here.
+    // poll(2) wakes every worker for a connection, and one of them gets it. The
+    // others must not block here.
     listener.set_nonblocking(true).ok()?;
     let (stream, _) = listener.accept().ok()?;
     Connection::new(stream).ok()
@@ -67,11 +67,11 @@ impl Greeter {
         format!("handled by child, pid is {}\n", process::id())
     }
 
-    /// Called when the kernel has the last byte of a response. Returns whether the program
-    /// has failed.
+    /// Called when the kernel has the last byte of a response. Returns whether the
+    /// program has failed.
     pub fn answered(&mut self) -> bool {
-        // Around the program and around nothing else: after a panic, the worker's own data
-        // are as they were.
+        // Around the program and around nothing else: after a panic, the worker's
+        // own data are as they were.
         catch_unwind(AssertUnwindSafe(|| self.count())).is_err()
     }
 

@@ -1,7 +1,7 @@
 //! What your program has to do. `cargo test -p ex13-drain`
 //!
-//! Here the test is the parent: it gives your worker a channel and a listener, and it is the
-//! worker's clients.
+//! Here the test is the parent: it gives your worker a channel and a listener, and
+//! it is the worker's clients.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener};
@@ -15,13 +15,15 @@ use serde_json::{Value, json};
 use testkit::http::{self, Client, Response};
 use testkit::{Running, Signal, cpu_time, exercise, fds, pid_in, try_eventually};
 
-/// How long we wait for what should happen at once. Long, because the machine may be busy.
+/// How long we wait for what should happen at once. Long, because the machine may
+/// be busy.
 const SOON: Duration = Duration::from_secs(6);
 
 /// For what must not happen: how long we look.
 const A_WHILE: Duration = Duration::from_millis(300);
 
-/// A limit that no test sees the end of: what happens before is not because of the limit.
+/// A limit that no test sees the end of: what happens before is not because of the
+/// limit.
 const FOR_EVER: &str = "600000";
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -76,8 +78,8 @@ fn worker_for(listener: TcpListener, args: &[&str]) -> Worker {
 }
 
 impl Worker {
-    /// Blocks until the worker has sent something, and returns that. `None`: nothing. Also
-    /// returns how long that took, in words.
+    /// Blocks until the worker has sent something, and returns that. `None`:
+    /// nothing. Also returns how long that took, in words.
     fn next(&mut self) -> (Option<Received<Handle>>, String) {
         let began = Instant::now();
         let (channel, received) = (&mut self.channel, &mut self.received);
@@ -116,8 +118,9 @@ impl Worker {
         let (said, waited) = self.next();
         assert!(
             matches!(&said, Some(Received::Message(it)) if *it == suicide),
-            "{why}. The worker should send {suicide} to its parent, and at once: the replacement \
-             has to start while this worker still answers. In {waited} came: {said:?}.\n{}",
+            "{why}. The worker should send {suicide} to its parent, and at once: the \
+             replacement has to start while this worker still answers. In {waited} came: \
+             {said:?}.\n{}",
             self.process.describe()
         );
     }
@@ -152,8 +155,9 @@ impl Worker {
         let response = client.get("/");
         assert!(
             response.as_ref().is_ok_and(|response| !is_last(response)),
-            "a client has sent a request. The worker does not drain, so the response should come \
-             without `Connection: close`: the client may ask again. It is: {response:?}\n{}",
+            "a client has sent a request. The worker does not drain, so the response should \
+             come without `Connection: close`: the client may ask again. It is: \
+             {response:?}\n{}",
             self.process.describe()
         );
         client
@@ -186,7 +190,8 @@ impl Worker {
     #[track_caller]
     fn assert_sleeps(&self, when: &str) {
         let pid = self.process.pid();
-        // A busy machine gives even a process that never sleeps little time, but some.
+        // A busy machine gives even a process that never sleeps little time, but
+        // some.
         let spins = (0..3).all(|_| {
             let before = cpu_time(pid);
             sleep(A_WHILE);
@@ -194,8 +199,9 @@ impl Worker {
         });
         assert!(
             !spins,
-            "{when}. Nothing happens, and the worker has used processor time in each of three times \
-             {A_WHILE:?}. Which of the descriptors that poll(2) waits for is ready all the time?"
+            "{when}. Nothing happens, and the worker has used processor time in each of three \
+             times {A_WHILE:?}. Which of the descriptors that poll(2) waits for is ready all \
+             the time?"
         );
     }
 
@@ -214,7 +220,8 @@ fn is_last(response: &Response) -> bool {
     response.header("Connection").is_some_and(|it| it.eq_ignore_ascii_case("close"))
 }
 
-/// Sends the rest of a request to a worker that drains. Its response should be the last.
+/// Sends the rest of a request to a worker that drains. Its response should be the
+/// last.
 #[track_caller]
 fn finish(mut client: Client, rest: &[u8], worker: &Worker, story: &str) {
     let response = client.send_raw(rest).and_then(|()| client.read_response());
@@ -222,15 +229,15 @@ fn finish(mut client: Client, rest: &[u8], worker: &Worker, story: &str) {
     assert_eq!(
         by,
         Some(worker.process.pid()),
-        "{story}. It should be answered by the worker that had accepted it (on the right); it got \
-         {response:?}. What must this worker still do before it exits?\n{}",
+        "{story}. It should be answered by the worker that had accepted it (on the right); it \
+         got {response:?}. What must this worker still do before it exits?\n{}",
         worker.process.describe()
     );
     assert!(
         response.as_ref().is_ok_and(is_last),
-        "{story}. It was answered, but without `Connection: close`: so it keeps the connection, \
-         and sends the next request to a worker that is about to exit. What do you pass to `step` \
-         during a drain? {response:?}"
+        "{story}. It was answered, but without `Connection: close`: so it keeps the \
+         connection, and sends the next request to a worker that is about to exit. What do you \
+         pass to `step` during a drain? {response:?}"
     );
 }
 
@@ -242,8 +249,8 @@ fn it_answers_many_requests_on_one_connection_and_on_many() {
         let response = client.get("/");
         assert!(
             response.as_ref().is_ok_and(|response| !is_last(response)),
-            "a client has sent request {number} on its connection. The worker does not drain, so \
-             the response should come without `Connection: close`; it is {response:?}\n{}",
+            "a client has sent request {number} on its connection. The worker does not drain, \
+             so the response should come without `Connection: close`; it is {response:?}\n{}",
             worker.process.describe()
         );
     }
@@ -261,8 +268,8 @@ fn it_answers_many_requests_on_one_connection_and_on_many() {
     assert!(
         try_eventually(SOON, freed).is_some(),
         "21 clients have connected and closed their connections. Before them the worker had {} \
-         descriptors open; now, {SOON:?} later, it has {}. What do you do with a connection whose \
-         step is `Closed`?",
+         descriptors open; now, {SOON:?} later, it has {}. What do you do with a connection \
+         whose step is `Closed`?",
         worker.idle_fds,
         worker.open_fds()
     );
@@ -289,16 +296,16 @@ fn an_idle_connection_is_kept_and_gets_one_more_response() {
     worker.wait_for_suicide("SIGTERM arrived");
     assert!(
         !client.is_closed_within(A_WHILE),
-        "a client was answered, and keeps its connection. SIGTERM arrived, and the worker has closed \
-         the connection. A request may be on its way just then, and would be lost. What ends a \
-         connection?"
+        "a client was answered, and keeps its connection. SIGTERM arrived, and the worker has \
+         closed the connection. A request may be on its way just then, and would be lost. What \
+         ends a connection?"
     );
     worker.assert_runs(
         "two clients were answered, and keep their connections. SIGTERM arrived",
         "Each may ask once more. What does the worker wait for, and for how long?",
     );
-    let story = "a client was answered, and keeps its connection. Then the drain began, and it has \
-                 asked once more";
+    let story = "a client was answered, and keeps its connection. Then the drain began, and it \
+                 has asked once more";
     finish(client, REQUEST, &worker, story);
     worker.assert_runs(
         "one of two clients has got its last response",
@@ -337,17 +344,17 @@ fn after_a_crash_all_clients_are_answered() {
         worker.process.describe()
     );
     worker.wait_for_suicide("the worker's program has failed (`Step::Failed`)");
-    let story = "a client had sent half a request when the worker's program failed, and has sent the \
-                 rest now";
+    let story = "a client had sent half a request when the worker's program failed, and has \
+                 sent the rest now";
     finish(slow, &REQUEST[HALF..], &worker, story);
     worker.assert_runs(
-        "the worker's program has failed after a response. The client that got the response keeps \
-         its connection, and may ask once more",
+        "the worker's program has failed after a response. The client that got the response \
+         keeps its connection, and may ask once more",
         "What did you do with the connection whose step was `Failed`?",
     );
-    let story = "the worker's program has failed after a response. The client that got it keeps its \
-                 connection, and has asked once more. (If its connection was closed: what did you do \
-                 when its step was `Failed`?)";
+    let story = "the worker's program has failed after a response. The client that got it \
+                 keeps its connection, and has asked once more. (If its connection was closed: \
+                 what did you do when its step was `Failed`?)";
     finish(crash, REQUEST, &worker, story);
     worker.wait_for_exit(
         "the worker's program has failed, and both clients have closed their connections.",
@@ -377,9 +384,9 @@ fn suicide_is_said_once_however_many_reasons_there_are() {
     }
     assert!(
         more.is_empty(),
-        "SIGTERM arrived, and the worker has said that it drains. Then SIGTERM arrived again, and \
-         its program failed, and it has sent more: {more:?}. Its parent starts a replacement each \
-         time. How do you know that the worker drains already?"
+        "SIGTERM arrived, and the worker has said that it drains. Then SIGTERM arrived again, \
+         and its program failed, and it has sent more: {more:?}. Its parent starts a \
+         replacement each time. How do you know that the worker drains already?"
     );
 }
 
@@ -395,15 +402,16 @@ fn a_client_that_connects_during_the_drain_is_left_to_another_worker() {
     newcomer.stream().set_read_timeout(Some(SOON)).expect("a time-out");
     assert!(
         early.is_err(),
-        "a client has connected during the drain, and in {A_WHILE:?} the worker that drains has \
-         sent it something ({early:?} bytes; 0 is the end of the stream). It should stay in the \
-         backlog, for another worker. When do you call `accept`?"
+        "a client has connected during the drain, and in {A_WHILE:?} the worker that drains \
+         has sent it something ({early:?} bytes; 0 is the end of the stream). It should stay \
+         in the backlog, for another worker. When do you call `accept`?"
     );
     old.assert_sleeps("the worker drains, and a client waits in the backlog");
     assert!(
         !old.has_listener(),
-        "the worker drains, and still has the listener open. As long as one process has it open, \
-         clients can connect: if the whole server stops, they wait in vain. What closes your copy?"
+        "the worker drains, and still has the listener open. As long as one process has it \
+         open, clients can connect: if the whole server stops, they wait in vain. What closes \
+         your copy?"
     );
     let story = "a client had sent half a request when SIGTERM arrived, and has sent the rest now";
     finish(client, &REQUEST[HALF..], &old, story);
@@ -416,9 +424,9 @@ fn a_client_that_connects_during_the_drain_is_left_to_another_worker() {
     assert_eq!(
         by,
         Some(new.process.pid()),
-        "a client has connected during the drain, and stayed in the backlog. Now another worker has \
-         the listener, and should accept and answer it. The client got {response:?}. Did the old \
-         worker accept it?"
+        "a client has connected during the drain, and stayed in the backlog. Now another \
+         worker has the listener, and should accept and answer it. The client got \
+         {response:?}. Did the old worker accept it?"
     );
 }
 
@@ -426,8 +434,8 @@ fn a_client_that_connects_during_the_drain_is_left_to_another_worker() {
 fn a_connection_is_kept_until_the_limit_and_no_longer() {
     const LIMIT: Duration = Duration::from_millis(900);
     let limit = ["--limit", "900"];
-    // One worker is asked once; nothing happens to it after that. The other is asked again and
-    // again.
+    // One worker is asked once; nothing happens to it after that. The other is
+    // asked again and again.
     let (alone, pestered) = (worker(&limit), worker(&limit));
     let (_half, _idle) = (alone.client(&REQUEST[..HALF]), alone.kept_client());
     let _client = pestered.client(&REQUEST[..HALF]);
@@ -441,21 +449,21 @@ fn a_connection_is_kept_until_the_limit_and_no_longer() {
     let took = began.elapsed();
     assert!(
         exited.is_some(),
-        "a client has sent half a request, and never sends the rest. SIGTERM arrived {took:.1?} ago, \
-         and again every 20 ms since then, and the worker runs. The limit is {LIMIT:?} from the first \
-         SIGTERM on. What sets the deadline?"
+        "a client has sent half a request, and never sends the rest. SIGTERM arrived \
+         {took:.1?} ago, and again every 20 ms since then, and the worker runs. The limit is \
+         {LIMIT:?} from the first SIGTERM on. What sets the deadline?"
     );
     assert!(
         took >= LIMIT,
-        "a client had sent half a request when the drain began. It has {LIMIT:?} to send the rest, \
-         and the worker has exited after {took:?}. Why?\n{}",
+        "a client had sent half a request when the drain began. It has {LIMIT:?} to send the \
+         rest, and the worker has exited after {took:?}. Why?\n{}",
         pestered.process.describe()
     );
     pestered.wait_for_exit("the limit is over.");
     alone.wait_for_exit(&format!(
-        "SIGTERM arrived once, {took:.1?} ago, and then nothing more happened: one client has sent \
-         half a request, and another keeps its connection. The limit of {LIMIT:?} is over. (If the \
-         worker runs: what wakes it?)"
+        "SIGTERM arrived once, {took:.1?} ago, and then nothing more happened: one client has \
+         sent half a request, and another keeps its connection. The limit of {LIMIT:?} is \
+         over. (If the worker runs: what wakes it?)"
     ));
 }
 
@@ -467,9 +475,10 @@ fn when_its_parent_has_exited_it_drains_as_well() {
     let drains = || (!worker.has_listener()).then_some(());
     assert!(
         try_eventually(SOON, drains).is_some(),
-        "the worker's parent has exited, and no process will ever send this worker a signal. So it \
-         drains; but {SOON:?} later it still has the listener open. What does `receive` return at the \
-         end of the channel? (And if the worker drains: what closes its copy of the listener?)\n{}",
+        "the worker's parent has exited, and no process will ever send this worker a signal. \
+         So it drains; but {SOON:?} later it still has the listener open. What does `receive` \
+         return at the end of the channel? (And if the worker drains: what closes its copy of \
+         the listener?)\n{}",
         worker.process.describe()
     );
     worker.assert_sleeps(
@@ -479,8 +488,8 @@ fn when_its_parent_has_exited_it_drains_as_well() {
         "the worker's parent has exited, and a client has sent half a request",
         "The client may send the rest.",
     );
-    let story = "a client had sent half a request when the worker's parent exited, and has sent the \
-                 rest now";
+    let story = "a client had sent half a request when the worker's parent exited, and has \
+                 sent the rest now";
     finish(client, &REQUEST[HALF..], &worker, story);
     worker.wait_for_exit(
         "the worker's parent has exited, and its only client has closed its connection.",

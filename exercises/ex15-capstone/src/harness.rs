@@ -37,10 +37,11 @@ Usage: ex15-capstone [--addr 127.0.0.1] [--port 1337] [--workers N] [--crash-aft
 
 /// What to keep alive, and how.
 pub struct Plan {
-    /// `options.workers` is how many workers are wanted. `options.listen()` listens, and
-    /// says so.
+    /// `options.workers` is how many workers are wanted. `options.listen()`
+    /// listens, and says so.
     pub options: Options,
-    /// The pause after a worker that was never ready. It doubles with each further one…
+    /// The pause after a worker that was never ready. It doubles with each further
+    /// one…
     pub first_pause: Duration,
     /// …up to this.
     pub longest_pause: Duration,
@@ -135,7 +136,8 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
             return Err(unexpected(&word));
         }
     }
-    // SAFETY: nothing has run yet that could have started a thread or opened a descriptor.
+    // SAFETY: nothing has run yet that could have started a thread or opened a
+    // descriptor.
     let channel = HandleChannel::new(unsafe { inherited_channel() }?)?;
     ignore_terminal_signals()?;
     survive_parent()?;

@@ -12,7 +12,8 @@ use testkit::{
     zombies_of,
 };
 
-/// How long we wait for what should happen at once. Long, because the machine may be busy.
+/// How long we wait for what should happen at once. Long, because the machine may
+/// be busy.
 const SOON: Duration = Duration::from_secs(8);
 
 /// A pause, or a limit, that no test sees the end of.
@@ -43,10 +44,10 @@ fn server(args: &[&str]) -> Running {
     };
     assert!(
         try_eventually(SOON, full).is_some(),
-        "{workers} workers should be started, and each should get the listener. {SOON:?} later these \
-         children of the master run: {:?}, and these processes have the listener ({:?}) open: {:?}. \
-         Which function sends it, and which receives it? (Too many workers: do you count those that \
-         are starting?)\n{}",
+        "{workers} workers should be started, and each should get the listener. {SOON:?} later \
+         these children of the master run: {:?}, and these processes have the listener ({:?}) \
+         open: {:?}. Which function sends it, and which receives it? (Too many workers: do you \
+         count those that are starting?)\n{}",
         pids(&server.children()),
         listener_of(&server),
         listening_processes(&server, listener_of(&server).as_ref()),
@@ -59,9 +60,9 @@ fn pids(processes: &[Process]) -> Vec<i32> {
     processes.iter().map(|it| it.pid).collect()
 }
 
-/// The TCP sockets that this process has open, by their names in `/proc/PID/fd`: all its
-/// sockets that are not in `/proc/net/unix` (proc_net(5)). The table of TCP sockets can have
-/// many thousands of lines.
+/// The TCP sockets that this process has open, by their names in `/proc/PID/fd`:
+/// all its sockets that are not in `/proc/net/unix` (proc_net(5)). The table of TCP
+/// sockets can have many thousands of lines.
 fn tcp_sockets(pid: i32) -> BTreeSet<String> {
     // Before and after: one of these Unix sockets may be opened or closed just now.
     let before = unix_sockets();
@@ -98,7 +99,8 @@ fn connections_of(worker: Process, listener: &str) -> BTreeSet<String> {
     sockets
 }
 
-/// Blocks until so many workers live, none of them in `gone`, and no zombie is left.
+/// Blocks until so many workers live, none of them in `gone`, and no zombie is
+/// left.
 #[track_caller]
 fn wait_until_full(server: &Running, workers: usize, gone: &[i32], when: &str) {
     let full = || {
@@ -111,10 +113,10 @@ fn wait_until_full(server: &Running, workers: usize, gone: &[i32], when: &str) {
     let _ = try_eventually(SOON, over);
     assert!(
         full(),
-        "{when}: {workers} workers should run, no other child, and no zombie. {SOON:?} later, {:?} \
-         run, and {} zombies are left; {gone:?} should have exited. Too few: which event tells that \
-         a worker is missing? Too many: is a worker replaced when it says `suicide`, and again when \
-         it exits?\n{}",
+        "{when}: {workers} workers should run, no other child, and no zombie. {SOON:?} later, \
+         {:?} run, and {} zombies are left; {gone:?} should have exited. Too few: which event \
+         tells that a worker is missing? Too many: is a worker replaced when it says \
+         `suicide`, and again when it exits?\n{}",
         pids(&server.children()),
         zombies_of(server.pid()).len(),
         server.describe()
@@ -144,8 +146,8 @@ fn assert_nothing_is_lost(report: &Report, hint: &str) {
     );
 }
 
-/// A client that has sent half a request, and the worker that has accepted its connection. No
-/// other client connects in the meantime.
+/// A client that has sent half a request, and the worker that has accepted its
+/// connection. No other client connects in the meantime.
 #[track_caller]
 fn half_a_request(server: &Running) -> (Client, Process) {
     let listener = listener_of(server).expect("the master has a listener");
@@ -180,14 +182,14 @@ fn finish(client: &mut Client, rest: &[u8], worker: i32, story: &str) {
     assert_eq!(
         by,
         Some(worker),
-        "{story}. The worker that had accepted it (on the right) should answer; but the client got \
-         {response:?}. When may a worker exit?"
+        "{story}. The worker that had accepted it (on the right) should answer; but the client \
+         got {response:?}. When may a worker exit?"
     );
     assert!(
         response.as_ref().is_ok_and(is_last),
-        "{story}. It was answered, but without `Connection: close`: so the client sends its next \
-         request to a worker that is about to exit. What do you pass to `step` during a drain? \
-         {response:?}"
+        "{story}. It was answered, but without `Connection: close`: so the client sends its \
+         next request to a worker that is about to exit. What do you pass to `step` during a \
+         drain? {response:?}"
     );
 }
 
@@ -197,15 +199,16 @@ fn each_response_crashes_a_worker_and_no_request_is_lost() {
     let before = fds(server.pid()).len();
     let mut answered = BTreeMap::new();
     for number in 1..=30 {
-        let hint = "Clients ask one after another, and each response crashes a worker. The replacement \
-                    starts at once, and until then clients wait in the backlog. Who accepts?";
+        let hint = "Clients ask one after another, and each response crashes a worker. The \
+                    replacement starts at once, and until then clients wait in the backlog. \
+                    Who accepts?";
         let pid = ask(&server, hint);
         let earlier = answered.insert(pid, number);
         assert!(
             earlier.is_none(),
-            "request {number} was answered by worker {pid}, which had answered request {earlier:?}. It \
-             had failed after that response, so it should drain since then: it accepts no connection. \
-             What does your worker do when a step says `Failed`?"
+            "request {number} was answered by worker {pid}, which had answered request \
+             {earlier:?}. It had failed after that response, so it should drain since then: it \
+             accepts no connection. What does your worker do when a step says `Failed`?"
         );
     }
     for kind in [Kind::HttpClose, Kind::HttpKeepAlive] {
@@ -214,17 +217,19 @@ fn each_response_crashes_a_worker_and_no_request_is_lost() {
         let done = try_eventually(SOON, || (load.answered() >= 60).then_some(()));
         assert!(
             done.is_some(),
-            "ten clients ask at once ({kind:?}), and each worker crashes after its first response. In \
-             {:.1?} ({SOON:?} at most) {} of 60 requests were answered. Who accepts while a worker is \
-             being replaced? And does a worker that drains answer all that it has accepted?\n{}",
+            "ten clients ask at once ({kind:?}), and each worker crashes after its first \
+             response. In {:.1?} ({SOON:?} at most) {} of 60 requests were answered. Who \
+             accepts while a worker is being replaced? And does a worker that drains answer \
+             all that it has accepted?\n{}",
             began.elapsed(),
             load.answered(),
             server.describe()
         );
         assert_nothing_is_lost(
             &load.stop(),
-            "Ten clients ask at once, and each worker crashes after its first response. What must it \
-             still do before it exits? And who accepts the connections that it does not accept?",
+            "Ten clients ask at once, and each worker crashes after its first response. What \
+             must it still do before it exits? And who accepts the connections that it does \
+             not accept?",
         );
     }
     let gone: Vec<i32> = answered.into_keys().collect();
@@ -232,8 +237,9 @@ fn each_response_crashes_a_worker_and_no_request_is_lost() {
     let freed = || (fds(server.pid()).len() <= before).then_some(());
     assert!(
         try_eventually(SOON, freed).is_some(),
-        "many workers have crashed, and all have exited. The master had {before} descriptors open \
-         before; now, {SOON:?} later, it has {}. What does it keep of a worker that has exited?",
+        "many workers have crashed, and all have exited. The master had {before} descriptors \
+         open before; now, {SOON:?} later, it has {}. What does it keep of a worker that has \
+         exited?",
         fds(server.pid()).len()
     );
 }
@@ -249,15 +255,16 @@ fn a_worker_that_has_crashed_is_replaced_before_it_exits() {
     assert_eq!(
         by,
         Some(old.pid),
-        "the only worker (on the right) has a client that has sent half a request. A second client has \
-         sent a whole one, and should be answered; it got {first:?}\n{}",
+        "the only worker (on the right) has a client that has sent half a request. A second \
+         client has sent a whole one, and should be answered; it got {first:?}\n{}",
         server.describe()
     );
     let hint = format!(
-        "The only worker ({}) has crashed and drains: it has open connections, and its limit is 10 \
-         minutes. A new client should be answered, by a replacement that starts at once. When is a \
-         worker replaced: when it exits, or when it says that it drains? And a pause of 10 minutes \
-         follows a worker that was never ready: when is a worker ready (`Event::Acked`)?",
+        "The only worker ({}) has crashed and drains: it has open connections, and its limit \
+         is 10 minutes. A new client should be answered, by a replacement that starts at once. \
+         When is a worker replaced: when it exits, or when it says that it drains? And a pause \
+         of 10 minutes follows a worker that was never ready: when is a worker ready \
+         (`Event::Acked`)?",
         old.pid
     );
     for _ in 0..2 {
@@ -267,8 +274,8 @@ fn a_worker_that_has_crashed_is_replaced_before_it_exits() {
             "worker {by} has crashed, and accepts all the same"
         );
     }
-    let story = "a client was answered, and its worker crashed. It keeps its connection, and has asked \
-                 once more";
+    let story = "a client was answered, and its worker crashed. It keeps its connection, and \
+                 has asked once more";
     finish(&mut kept, REQUEST, old.pid, story);
     let story = "a client had sent half a request when its worker crashed, and has sent the rest now";
     finish(&mut slow, &REQUEST[HALF..], old.pid, story);
@@ -276,8 +283,8 @@ fn a_worker_that_has_crashed_is_replaced_before_it_exits() {
     let exited = try_eventually(SOON, || (!old.alive()).then_some(()));
     assert!(
         exited.is_some(),
-        "worker {} drains, and its clients have closed their connections. {SOON:?} later it still \
-         runs. What does it wait for?",
+        "worker {} drains, and its clients have closed their connections. {SOON:?} later it \
+         still runs. What does it wait for?",
         old.pid
     );
     wait_until_full(&server, 1, &[old.pid], "after three crashes");
@@ -292,9 +299,9 @@ fn after_kill_9_of_all_workers_the_next_request_is_answered() {
             gone.push(victim.pid);
             victim.signal(Signal::SIGKILL);
         }
-        let hint = "All workers were killed, and a client has sent a request. A worker that is killed \
-                    says nothing: which event tells the master? And which process has the listener \
-                    open, so that the client can wait in its backlog?";
+        let hint = "All workers were killed, and a client has sent a request. A worker that is \
+                    killed says nothing: which event tells the master? And which process has \
+                    the listener open, so that the client can wait in its backlog?";
         ask(&server, hint);
         wait_until_full(&server, 3, &gone, "after kill -9 of all workers");
     }
@@ -319,8 +326,8 @@ fn hit_workers(server: &Running, mut hit: impl FnMut(Process)) {
         let workers = || Some(server.children()).filter(|it| !it.is_empty());
         let Some(workers) = try_eventually(SOON, workers) else {
             panic!(
-                "{number} workers were sent a signal, one after another, and now no worker runs, for \
-                 {SOON:?}. When is a worker replaced at once?\n{}",
+                "{number} workers were sent a signal, one after another, and now no worker \
+                 runs, for {SOON:?}. When is a worker replaced at once?\n{}",
                 server.describe()
             )
         };
@@ -338,8 +345,8 @@ fn sigterm_to_random_workers_under_load_loses_nothing() {
     for report in loads.map(Background::stop) {
         assert_nothing_is_lost(
             &report,
-            "Workers were sent SIGTERM under load. It asks a worker to drain: which connections has it \
-             accepted, and does it wait until all of them have ended?",
+            "Workers were sent SIGTERM under load. It asks a worker to drain: which \
+             connections has it accepted, and does it wait until all of them have ended?",
         );
     }
     wait_until_full(&server, 3, &[], "after SIGTERM to many workers");
@@ -352,7 +359,8 @@ fn sigkill_to_random_workers_under_load_loses_what_they_held_and_no_more() {
     let loads = both_loads(&server);
     let mut held = 0;
     hit_workers(&server, |victim| {
-        // A process that is stopped accepts nothing: what it has now is what its death can cost.
+        // A process that is stopped accepts nothing: what it has now is what its
+        // death can cost.
         victim.signal(Signal::SIGSTOP);
         let stopped = || (!victim.alive() || is_stopped(victim)).then_some(());
         let _ = try_eventually(SOON, stopped);
@@ -364,9 +372,9 @@ fn sigkill_to_random_workers_under_load_loses_what_they_held_and_no_more() {
     let refused = closing.refused + keeping.refused;
     assert!(
         lost <= held && refused == 0,
-        "{HITS} workers were killed, and had {held} connections open: so many requests may be lost. But \
-         {lost} were lost, and {refused} were refused. Which other process had accepted a connection, \
-         or had closed the listener?\n{closing}\n{keeping}"
+        "{HITS} workers were killed, and had {held} connections open: so many requests may be \
+         lost. But {lost} were lost, and {refused} were refused. Which other process had \
+         accepted a connection, or had closed the listener?\n{closing}\n{keeping}"
     );
     wait_until_full(&server, 3, &[], "after kill -9 of many workers");
 }
@@ -387,8 +395,8 @@ fn assert_nothing_is_left(family: &[Process], port: u16, hint: &str) {
     let over = || (living().count() == 0 && free()).then_some(());
     assert!(
         try_eventually(SOON, over).is_some(),
-        "{SOON:?} later no process should be left, and port {port} should be free. {:?} run, and the \
-         port is {}. {hint}",
+        "{SOON:?} later no process should be left, and port {port} should be free. {:?} run, \
+         and the port is {}. {hint}",
         living().collect::<Vec<_>>(),
         if free() { "free" } else { "taken" }
     );
@@ -421,8 +429,8 @@ fn sigterm_to_the_master_ends_the_server_after_the_last_response() {
     let few = || (server.children().len() <= 1).then_some(());
     assert!(
         try_eventually(SOON, few).is_some(),
-        "SIGTERM was sent to the master. Two of three workers have no connection, and exit; but \
-         {SOON:?} later {} workers run. Are they told? Are they replaced?\n{}",
+        "SIGTERM was sent to the master. Two of three workers have no connection, and exit; \
+         but {SOON:?} later {} workers run. Are they told? Are they replaced?\n{}",
         server.children().len(),
         server.describe()
     );
@@ -430,10 +438,10 @@ fn sigterm_to_the_master_ends_the_server_after_the_last_response() {
     let closed = || holders().is_empty().then_some(());
     assert!(
         try_eventually(SOON, closed).is_some(),
-        "SIGTERM was sent to the master, so the server accepts no connection any more. A client that \
-         connects now should be refused, and go elsewhere. But {SOON:?} later the listener is still \
-         open, in {:?} (the master is {}, and worker {} drains): the client would wait in its backlog, \
-         in vain. What closes it?",
+        "SIGTERM was sent to the master, so the server accepts no connection any more. A \
+         client that connects now should be refused, and go elsewhere. But {SOON:?} later the \
+         listener is still open, in {:?} (the master is {}, and worker {} drains): the client \
+         would wait in its backlog, in vain. What closes it?",
         holders(),
         server.pid(),
         worker.pid
@@ -441,12 +449,12 @@ fn sigterm_to_the_master_ends_the_server_after_the_last_response() {
     let early = server.try_wait();
     assert!(
         early.is_none(),
-        "SIGTERM was sent to the master. One of its workers drains, because a client has sent half a \
-         request. The master has exited already ({early:?}): to the program that started it, the \
-         server has ended. Which process exits last?"
+        "SIGTERM was sent to the master. One of its workers drains, because a client has sent \
+         half a request. The master has exited already ({early:?}): to the program that \
+         started it, the server has ended. Which process exits last?"
     );
-    let story = "SIGTERM was sent to the master when a client had sent half a request, and it has sent \
-                 the rest now";
+    let story = "SIGTERM was sent to the master when a client had sent half a request, and it \
+                 has sent the rest now";
     finish(&mut client, &REQUEST[HALF..], worker.pid, story);
     drop(client);
     assert_stops(
@@ -475,18 +483,19 @@ fn after_kill_9_of_the_master_its_workers_drain_and_exit() {
     let closed = || holders().is_empty().then_some(());
     assert!(
         try_eventually(SOON, closed).is_some(),
-        "the master was killed, and could tell no worker. So its workers drain; but {SOON:?} later a \
-         worker still has the listener open. What tells a worker that its parent has exited?"
+        "the master was killed, and could tell no worker. So its workers drain; but {SOON:?} \
+         later a worker still has the listener open. What tells a worker that its parent has \
+         exited?"
     );
-    let story = "the master was killed when a client had sent half a request, and it has sent the rest \
-                 now";
+    let story = "the master was killed when a client had sent half a request, and it has sent \
+                 the rest now";
     finish(&mut client, &REQUEST[HALF..], worker.pid, story);
     drop(client);
     assert_nothing_is_left(
         &family,
         port,
-        "The master was killed, and could tell no worker. How does a worker notice, and how long may \
-         it drain? (`limit` is 3 s here.)",
+        "The master was killed, and could tell no worker. How does a worker notice, and how \
+         long may it drain? (`limit` is 3 s here.)",
     );
 }
 
@@ -507,8 +516,8 @@ fn workers_that_ignore_sigterm_are_killed() {
     server.signal(Signal::SIGINT);
     assert_stops(
         &server,
-        "SIGINT was sent to the master, and its two workers ignore the SIGTERM that it sends them. 1.1 s \
-         later (`stop_limit`) it kills them",
+        "SIGINT was sent to the master, and its two workers ignore the SIGTERM that it sends \
+         them. 1.1 s later (`stop_limit`) it kills them",
         "Which signal cannot be ignored, and what wakes the master when it is time to send it?",
     );
     assert_nothing_is_left(
@@ -532,8 +541,8 @@ fn sigterm_ends_the_master_in_a_pause_too() {
     server.signal(Signal::SIGTERM);
     assert_stops(
         &server,
-        "each worker exits before it is ready, so there is a pause of 10 minutes. SIGTERM was sent to \
-         the master in this pause, and no worker runs",
+        "each worker exits before it is ready, so there is a pause of 10 minutes. SIGTERM was \
+         sent to the master in this pause, and no worker runs",
         "What does the master wait in, during a pause?",
     );
 }
@@ -548,19 +557,19 @@ fn a_worker_that_was_never_ready_is_replaced_after_a_pause() {
     let enough = || (starts() >= 6).then_some(());
     assert!(
         try_eventually(SOON, enough).is_some(),
-        "each of 2 workers exits before it is ready, and after a pause the next two are started. The \
-         pauses are 100, 200, 400 ms and so on, so 6 workers are started in the first 300 ms; yours \
-         has started {} in {SOON:?}. Which events does such a worker have, and what wakes the master \
-         after a pause?\n{}",
+        "each of 2 workers exits before it is ready, and after a pause the next two are \
+         started. The pauses are 100, 200, 400 ms and so on, so 6 workers are started in the \
+         first 300 ms; yours has started {} in {SOON:?}. Which events does such a worker have, \
+         and what wakes the master after a pause?\n{}",
         starts(),
         failing.describe()
     );
     sleep(Duration::from_millis(300));
     assert!(
         starts() <= 16,
-        "each of 2 workers exits before it is ready. The pauses are 100, 200, 400 ms and so on, so at \
-         most 16 workers are started in the first 12 s; yours has started {}. When is a worker \
-         replaced at once?",
+        "each of 2 workers exits before it is ready. The pauses are 100, 200, 400 ms and so \
+         on, so at most 16 workers are started in the first 12 s; yours has started {}. When \
+         is a worker replaced at once?",
         starts()
     );
 }
@@ -583,8 +592,8 @@ fn an_idle_server_uses_no_processor_time() {
     });
     assert!(
         !spins,
-        "one of two workers drains: a client has sent half a request. Nothing happens, and the server \
-         has used processor time in each of four times 300 ms. Which of the things that master and \
-         workers wait for is ready all the time?"
+        "one of two workers drains: a client has sent half a request. Nothing happens, and the \
+         server has used processor time in each of four times 300 ms. Which of the things that \
+         master and workers wait for is ready all the time?"
     );
 }

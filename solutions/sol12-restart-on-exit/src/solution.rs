@@ -87,7 +87,8 @@ impl Keeper<'_> {
         Ok(())
     }
 
-    /// When there is something to do, even if nothing happens before: the earliest start.
+    /// When there is something to do, even if nothing happens before: the earliest
+    /// start.
     fn deadline(&self) -> Option<Instant> {
         if self.stopping {
             return self.kill_at;
@@ -104,8 +105,8 @@ impl Keeper<'_> {
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Message(id, message, _) if message == "ready" => self.ready(id),
-            // Not Disconnect: the worker may run on. Not Close: a helper may delay it.
-            // But a worker that could not be started has no Exit.
+            // Not Disconnect: the worker may run on. Not Close: a helper may delay
+            // it. But a worker that could not be started has no Exit.
             Event::Exit(id, _) | Event::Close(id, Err(_)) => self.exited(id),
             Event::Error(_, error) => complain(error),
             Event::Signal(_) => self.stop(),
@@ -124,8 +125,8 @@ impl Keeper<'_> {
     // ANCHOR_END: on_event
 
     // ANCHOR: exited
-    /// Notes when the next worker starts. It does not start one: so if an exit is reported
-    /// twice, the second report finds no slot, and changes nothing.
+    /// Notes when the next worker starts. It does not start one: so if an exit is
+    /// reported twice, the second report finds no slot, and changes nothing.
     fn exited(&mut self, id: Id) {
         // If the worker has left a helper, that holds the other end of the channel.
         if self.children.connected(id) {

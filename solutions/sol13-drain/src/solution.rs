@@ -13,7 +13,8 @@ use serde_json::json;
 use crate::worker_io::{Connection, Greeter, Step, accept, wait};
 
 // ANCHOR: serve
-/// The worker: serves the listener that arrives through `channel`, until it has drained.
+/// The worker: serves the listener that arrives through `channel`, until it has
+/// drained.
 pub fn serve(
     channel: HandleChannel,
     signals: SignalPipe,
@@ -64,8 +65,8 @@ impl Worker {
         }
         self.receive();
         self.go_on();
-        // Last, when it is known whether the worker drains. One in a turn: the next client may
-        // find a worker that has less to do.
+        // Last, when it is known whether the worker drains. One in a turn: the next
+        // client may find a worker that has less to do.
         self.connections.extend(self.listener.as_ref().and_then(accept));
         Ok(())
     }
@@ -74,7 +75,7 @@ impl Worker {
         let Some(channel) = &mut self.channel else { return };
         for received in channel.receive() {
             match received {
-                // During a drain it is too late.
+                // During a drain it is too late for a listener.
                 Received::Handle(_, Handle::TcpListener(listener))
                     if self.drain_until.is_none() =>
                 {
@@ -105,17 +106,19 @@ impl Worker {
     // ANCHOR_END: turn
 
     // ANCHOR: start_draining
-    /// Only the first reason counts: a later one neither tells the parent again nor moves the
-    /// deadline.
+    /// Only the first reason counts: a later one neither tells the parent again nor
+    /// moves the deadline.
     fn start_draining(&mut self) {
         if self.drain_until.is_some() {
             return;
         }
         self.drain_until = Some(Instant::now() + self.limit);
-        // This closes our copy only. The clients in the backlog are left to other workers.
+        // This closes our copy only. The clients in the backlog are left to other
+        // workers.
         self.listener = None;
         if let Some(channel) = &mut self.channel {
-            // Now, not at the end: the replacement starts while this worker still answers.
+            // Now, not at the end: the replacement starts while this worker still
+            // answers.
             if let Err(error) = channel.send(&json!({"act": "suicide"})) {
                 complain(error);
             }

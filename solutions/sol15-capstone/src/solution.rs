@@ -17,7 +17,8 @@ use crate::harness::Plan;
 use crate::worker_io::{Connection, Greeter, Step, accept, wait};
 
 // ANCHOR: keep_alive
-/// The master: one thread, one place to sleep. It never accepts, and reads no request.
+/// The master: one thread, one place to sleep. It never accepts, and reads no
+/// request.
 pub fn keep_alive(plan: &Plan) -> anyhow::Result<()> {
     // First: from here on no signal ends the master half-way.
     let children = Children::new(&[Signal::SIGINT, Signal::SIGTERM])?;
@@ -218,8 +219,8 @@ impl Worker {
         }
         self.receive();
         self.go_on();
-        // Last, when it is known whether the worker drains. One in a turn: the next client may
-        // find a worker that has less to do.
+        // Last, when it is known whether the worker drains. One in a turn: the next
+        // client may find a worker that has less to do.
         self.connections.extend(self.listener.as_ref().and_then(accept));
         Ok(())
     }
@@ -228,7 +229,7 @@ impl Worker {
         let Some(channel) = &mut self.channel else { return };
         for received in channel.receive() {
             match received {
-                // During a drain it is too late.
+                // During a drain it is too late for a listener.
                 Received::Handle(_, Handle::TcpListener(listener))
                     if self.drain_until.is_none() =>
                 {
@@ -257,17 +258,19 @@ impl Worker {
         }
     }
 
-    /// Only the first reason counts: a later one neither tells the parent again nor moves the
-    /// deadline.
+    /// Only the first reason counts: a later one neither tells the parent again nor
+    /// moves the deadline.
     fn start_draining(&mut self) {
         if self.drain_until.is_some() {
             return;
         }
         self.drain_until = Some(Instant::now() + self.limit);
-        // This closes our copy only. The clients in the backlog are left to other workers.
+        // This closes our copy only. The clients in the backlog are left to other
+        // workers.
         self.listener = None;
         if let Some(channel) = &mut self.channel {
-            // Now, not at the end: the replacement starts while this worker still answers.
+            // Now, not at the end: the replacement starts while this worker still
+            // answers.
             if let Err(error) = channel.send(&json!({"act": "suicide"})) {
                 complain(error);
             }
