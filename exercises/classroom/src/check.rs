@@ -80,7 +80,7 @@ impl Tests {
         let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
         let mut names: Vec<String> = names.map(str::to_owned).collect();
         let source = fs::read_to_string(source).unwrap_or_default();
-        names.sort_by_key(|name| source.find(&format!("fn {name}(")));
+        names.sort_by_key(|name| place_in(&source, name));
         Tests { names, program }
     }
 
@@ -113,6 +113,11 @@ pub fn first_failure(root: &Path, package: &str) -> Option<Failure> {
             Some(Failure { test: "it does not compile".to_owned(), message })
         }
     }
+}
+
+/// Where a test is in the source of its tests.
+pub fn place_in(source: &str, test: &str) -> Option<usize> {
+    source.find(&format!("fn {test}("))
 }
 
 /// The cargo that started this program.

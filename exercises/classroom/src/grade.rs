@@ -41,7 +41,7 @@ pub fn run(
     let began = Instant::now();
     for (number, name, built) in submissions {
         let junit = desk.check(&built)?;
-        let grades = grades(&junit, exercises, &built.failed)?;
+        let grades = grades(course, &junit, exercises, &built.failed)?;
         let folder = out.join(&name);
         make_folder(&folder)?;
         write(&folder.join("junit.xml"), junit)?;

@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};
 
-use crate::check::without_frame;
-use crate::course::Exercise;
+use crate::check::{place_in, without_frame};
+use crate::course::{Course, Exercise};
+use crate::files::read;
 
 /// The result of one exercise.
 #[derive(Debug)]
@@ -23,30 +24,37 @@ pub struct Grade {
 
 /// The results of these exercises. `not_built` says why an exercise has no program.
 pub fn grades(
+    course: &Course,
     junit: &str,
     exercises: &[Exercise],
     not_built: &BTreeMap<String, String>,
 ) -> anyhow::Result<Vec<Grade>> {
     let report = Document::parse(junit).context("nextest's report is not XML")?;
-    let grades = exercises.iter().map(|Exercise { name }| {
+    let grades = exercises.iter().map(|exercise| {
+        let name = &exercise.name;
         let suite = format!("{name}::check");
-        let tests: Vec<Node> = report
+        let mut tests: Vec<Node> = report
             .descendants()
             .filter(|it| it.attribute("classname") == Some(&suite))
             .collect();
+        // As in `next`, the reason is the first failing test of the source.
+        let source = read(&course.folder(exercise).join("tests/check.rs"))?;
+        tests.sort_by_key(|it| {
+            place_in(&source, it.attribute("name").unwrap_or(""))
+        });
         let messages: Vec<String> = tests.iter().filter_map(failure).collect();
         let seconds = tests.iter().filter_map(|it| it.attribute("time"));
         let none = || tests.is_empty().then(|| "no test ran".to_owned());
         let reason = not_built.get(name).or(messages.first()).cloned();
-        Grade {
+        Ok(Grade {
             exercise: name.clone(),
             passed: tests.len() - messages.len(),
             failed: messages.len(),
             seconds: seconds.filter_map(|it| it.parse::<f64>().ok()).sum(),
             reason: reason.or_else(none),
-        }
+        })
     });
-    Ok(grades.collect())
+    grades.collect()
 }
 
 /// What a test says, if it failed.

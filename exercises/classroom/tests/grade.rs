@@ -125,8 +125,8 @@ fn each_submission_is_graded_whatever_is_in_it() {
     for (name, says) in [
         ("wrong", "exit code"),
         ("broken", "error: "),
-        ("forged", "all have"),
-        ("hanging", "all have"),
+        ("forged", "all children"),
+        ("hanging", "`run_all` should return"),
         ("missing", "there is no src/solution.rs"),
         ("linked", "is a symbolic link"),
         ("copied", "is a symbolic link"),
