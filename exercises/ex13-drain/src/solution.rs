@@ -16,10 +16,12 @@ use crate::worker_io::Greeter;
 /// requests.
 ///
 /// The worker begins to drain when SIGTERM arrives, when its program has failed
-/// (`Step::Failed`), or when the channel has ended (`Received::Closed`): at the
-/// first of these. From then on
-/// - it accepts no connection, and its copy of the listener is closed;
-/// - it has told its parent, once, with the message `{"act":"suicide"}`;
+/// (`Step::Failed`), or when the channel has ended (`Received::Closed`, with an
+/// error or without): at the first of these. From then on
+/// - it accepts no connection, and its copy of the listener is closed, even if the
+///   listener arrives only now;
+/// - it has told its parent, once, with the message `{"act":"suicide"}` (unless the
+///   channel has ended);
 /// - it goes on with its open connections: each response is the `last` on its
 ///   connection.
 ///

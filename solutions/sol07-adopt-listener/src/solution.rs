@@ -25,7 +25,7 @@ enum Token {
 ///
 /// - A listener arrives as a handle of the kind `net.Server`, with the message
 ///   `{"serve": NAME}`, in which NAME is a string. Each connection that is accepted
-///   from it is given to [`respond`](crate::worker_io::respond), with that name.
+///   from it is given to [`respond`], with that name.
 /// - If a listener is served under that name already, the new one takes its place,
 ///   and the old one is closed.
 /// - Every other message or handle is dropped; a descriptor is closed then.

@@ -15,7 +15,7 @@ use crate::harness::{Description, Kind, Purpose};
 
 // ANCHOR: describe
 /// Asks the kernel what `fd` is. The comments of [`Description`] and
-/// [`Kind`](crate::harness::Kind) say what is wanted.
+/// [`Kind`] say what is wanted.
 ///
 /// It does not block. It reads nothing from `fd`, accepts nothing from it, and
 /// changes nothing about it: the processes that share it notice nothing.
