@@ -24,7 +24,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 sys.dont_write_bytecode = True
-from includes import NOT_YET
 
 BOOK = pathlib.Path(__file__).resolve().parent.parent / "book"
 WIDTHS = {"phone": 390, "desk": 1280}
@@ -246,8 +245,7 @@ def check_page(browser, url, name, shot):
     yield from check_sidebar(browser)
     yield from check_steppers(browser)
     yield from check_folds(browser)
-    if name.split("/")[0] not in NOT_YET:
-        yield from browser.execute_script(CODE)
+    yield from browser.execute_script(CODE)
 
 
 # The checks of the whole book.
