@@ -1,4 +1,5 @@
-//! Given: reads the command line, calls your functions, and prints what they return.
+//! Given: reads the command line, calls your functions, and prints what they
+//! return.
 
 use std::fs::File;
 use std::{env, process, thread};
@@ -37,7 +38,8 @@ pub fn run() {
         Ok(lines) => lines.iter().for_each(|line| println!("{line}")),
         Err(error) => println!("error: {error}"),
     }
-    // The tests look at this process now: which children does it have, and what is open?
+    // The tests look at this process now: which children does it have, and what is
+    // open?
     println!("process {} is done", process::id());
     thread::park();
 }

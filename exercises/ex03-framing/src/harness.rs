@@ -1,5 +1,5 @@
-//! Given: reads the pieces of a stream from standard input, and prints what your decoder
-//! makes of them.
+//! Given: reads the pieces of a stream from standard input, and prints what your
+//! decoder makes of them.
 
 use std::io::{self, BufRead, Read};
 use std::{env, process};

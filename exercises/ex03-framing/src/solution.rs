@@ -13,8 +13,8 @@ pub enum Broken {
 
 /// Finds the frames of a stream that arrives in pieces, wherever it was cut.
 ///
-/// A frame is four bytes, the length of its text in bytes, the most significant byte first;
-/// and then the text in UTF-8.
+/// A frame is four bytes, the length of its text in bytes, the most significant
+/// byte first; and then the text in UTF-8.
 pub struct Decoder {
     /// The longest text that is allowed, in bytes.
     limit: usize,
@@ -31,14 +31,15 @@ impl Decoder {
         todo!("keep these {} bytes", piece.len())
     }
 
-    /// The text of the next frame that is whole; `Ok(None)` if there is none yet. Each frame
-    /// is returned once, in the order of the stream.
+    /// The text of the next frame that is whole; `Ok(None)` if there is none yet.
+    /// Each frame is returned once, in the order of the stream.
     ///
     /// # Errors
-    /// - [`Broken::NotText`]: in place of a text that is not UTF-8. The next call returns
-    ///   the frame after it.
-    /// - [`Broken::TooLong`]: as soon as the four bytes of a length over the limit have
-    ///   arrived, and after all frames before it. From then on, every call says so.
+    /// - [`Broken::NotText`]: in place of a text that is not UTF-8. The next call
+    ///   returns the frame after it.
+    /// - [`Broken::TooLong`]: as soon as the four bytes of a length over the limit
+    ///   have arrived, and after all frames before it. From then on, every call
+    ///   says so.
     pub fn next_frame(&mut self) -> Result<Option<String>, Broken> {
         let limit = self.limit;
         todo!(

@@ -1,4 +1,5 @@
-//! Given: a parent that does what the command line says, and the child that it starts.
+//! Given: a parent that does what the command line says, and the child that it
+//! starts.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -63,7 +64,8 @@ fn parent(steps: &[String]) {
             _ => println!("cannot do '{step}'"),
         }
     }
-    // The tests look at this process now: which children does it have, and what is open?
+    // The tests look at this process now: which children does it have, and what is
+    // open?
     println!("process {} is done", process::id());
     thread::park();
 }
@@ -95,7 +97,8 @@ fn say(child: &mut Child, number: usize, text: &str) {
     print_answer(child, number);
 }
 
-/// Prints the next line of the child. Blocks until there is one, or the channel ends.
+/// Prints the next line of the child. Blocks until there is one, or the channel
+/// ends.
 fn print_answer(child: &mut Child, number: usize) {
     let mut line = String::new();
     match child.channel.read_line(&mut line) {
@@ -105,8 +108,8 @@ fn print_answer(child: &mut Child, number: usize) {
     }
 }
 
-/// Three descriptors that are not close-on-exec, as a library in C may leave them: two low
-/// numbers and a high one. Your child must not have them.
+/// Three descriptors that are not close-on-exec, as a library in C may leave them:
+/// two low numbers and a high one. Your child must not have them.
 fn careless() -> io::Result<[OwnedFd; 3]> {
     let null = File::open("/dev/null")?;
     let copy = |least| {
@@ -117,7 +120,8 @@ fn careless() -> io::Result<[OwnedFd; 3]> {
     Ok([copy(3)?, copy(3)?, copy(100)?])
 }
 
-/// The child: says which descriptor its channel is, and answers until the channel ends.
+/// The child: says which descriptor its channel is, and answers until the channel
+/// ends.
 fn child() {
     let number =
         env::var("NODE_CHANNEL_FD").unwrap_or_else(|_| give_up("it is not set"));

@@ -19,8 +19,8 @@ use ch02_balance::FdChannel;
 /// - While nothing happens, it uses no CPU time.
 ///
 /// # Errors
-/// The error of a channel that has failed (`Received::Closed(Some(error))`), and those of
-/// poll(2) and of accept(2), except that no client waits any more.
+/// The error of a channel that has failed (`Received::Closed(Some(error))`), and
+/// those of poll(2) and of accept(2), except that no client waits any more.
 pub fn serve(channel: FdChannel) -> anyhow::Result<()> {
     todo!("serve the listeners that arrive on {:?}", channel.as_fd())
 }

@@ -1,4 +1,5 @@
-//! Given: reads the command line, starts commands, and prints what your functions return.
+//! Given: reads the command line, starts commands, and prints what your functions
+//! return.
 
 use std::env;
 use std::process::{Command, exit};
@@ -19,7 +20,8 @@ Usage: ex09-how-it-ended decode STATUS...   decode wait statuses: 256, 0x0100
 pub enum Change {
     /// It exited by itself, with this code.
     Exited(i32),
-    /// The signal with this number killed it. `core`: the kernel wrote its memory to a file.
+    /// The signal with this number killed it. `core`: the kernel wrote its memory
+    /// to a file.
     Signaled { signal: i32, core: bool },
     /// The signal with this number stopped it. It can continue.
     Stopped(i32),
@@ -84,8 +86,8 @@ fn number(word: &str) -> Option<i32> {
     }
 }
 
-/// From now on, SIGUSR1 interrupts the call in which this process blocks, and does nothing
-/// else.
+/// From now on, SIGUSR1 interrupts the call in which this process blocks, and does
+/// nothing else.
 fn catch_sigusr1() {
     extern "C" fn nothing(_: c_int) {}
     // Without SA_RESTART, a call that blocks fails with EINTR.

@@ -1,4 +1,5 @@
-//! Given: the loop that waits for signals and lines, and commands that test your part.
+//! Given: the loop that waits for signals and lines, and commands that test your
+//! part.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,8 +17,8 @@ use crate::solution::Signals;
 
 struct Loop {
     signals: Signals,
-    /// How often poll(2) has returned; and how often it has for a signal, and `take` returned
-    /// none.
+    /// How often poll(2) has returned; and how often it has for a signal, and
+    /// `take` returned none.
     rounds: u64,
     for_nothing: u64,
     /// The beginning of a line of standard input.
@@ -45,7 +46,8 @@ pub fn run() {
 }
 
 impl Loop {
-    /// Waits until there is a signal or a line, and receives it. Returns whether to continue.
+    /// Waits until there is a signal or a line, and receives it. Returns whether to
+    /// continue.
     fn round(&mut self) -> bool {
         let stdin = io::stdin();
         let mut sources = [
@@ -121,8 +123,9 @@ impl Loop {
         self.started.push(child);
     }
 
-    /// Lets a signal arrive while `take` looks for another. The right moment is found by
-    /// trying: a bit later if the signal arrived too early, a bit earlier if too late.
+    /// Lets a signal arrive while `take` looks for another. The right moment is
+    /// found by trying: a bit later if the signal arrived too early, a bit earlier
+    /// if too late.
     fn race(&mut self) {
         const ROUNDS: u32 = 5_000;
         let (mut pause, mut raised): (u32, u32) = (0, 0);
@@ -159,7 +162,8 @@ fn alarm_in_20_microseconds() {
         it_interval: never,
         it_value: libc::timeval { tv_usec: 20, ..never },
     };
-    // SAFETY: it reads `timer`, and writes nothing because the last argument is null.
+    // SAFETY: it reads `timer`, and writes nothing because the last argument is
+    // null.
     unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) };
 }
 
@@ -174,8 +178,8 @@ fn readable_within(signals: &Signals, milliseconds: u16) -> bool {
     }
 }
 
-/// `SIGUSR1`, or `1000*SIGUSR1`: sends signals to this process, one after another, while the
-/// loop waits. The handler of each has run when raise(3) returns.
+/// `SIGUSR1`, or `1000*SIGUSR1`: sends signals to this process, one after another,
+/// while the loop waits. The handler of each has run when raise(3) returns.
 fn raise_all<'a>(words: impl Iterator<Item = &'a str>) {
     // No call that is made here fails with this error.
     const UNTOUCHED: i32 = libc::EXDEV;
@@ -197,8 +201,8 @@ fn raise_all<'a>(words: impl Iterator<Item = &'a str>) {
     println!("raised: {raised}, errno was changed: {changed}");
 }
 
-/// Makes a child with fork(2) and no exec. It has the handlers of this process, and raises a
-/// signal.
+/// Makes a child with fork(2) and no exec. It has the handlers of this process, and
+/// raises a signal.
 fn fork_and_raise() {
     // SAFETY: the child makes two system calls and no other.
     match unsafe { fork() }

@@ -58,9 +58,10 @@ fn wait_for_a_line() {
     let _ = io::stdin().read_line(&mut String::new());
 }
 
-/// kill(2), which records its calls. The linker takes this function in place of libc's, even
-/// for nix and std, which call it by this name.
-// SAFETY: it has the name, the arguments and the result of kill(2), and does the same.
+/// kill(2), which records its calls. The linker takes this function in place of
+/// libc's, even for nix and std, which call it by this name.
+// SAFETY: it has the name, the arguments and the result of kill(2), and does the
+// same.
 #[unsafe(no_mangle)]
 extern "C" fn kill(pid: pid_t, signal: c_int) -> c_int {
     // SAFETY: numbers go in, a number comes out.

@@ -14,9 +14,9 @@ use crate::harness::Plan;
 ///   of its name is a first one again.
 /// - Each name has its own pause: what happens to one name delays no other.
 /// - If nothing is to be done, it sleeps.
-/// - The first SIGTERM ends it, in a pause too: it sends SIGTERM to each worker, and
-///   starts none any more. A worker that has not exited after `plan.stop_limit` is
-///   sent SIGKILL. Returns when all workers have exited.
+/// - The first SIGTERM ends it, in a pause too: it sends SIGTERM to each worker,
+///   and starts none any more. A worker that has not exited after `plan.stop_limit`
+///   is sent SIGKILL. Returns when all workers have exited.
 ///
 /// # Errors
 /// Those of `Children::new`, `Children::wait` and `Plan::command`.

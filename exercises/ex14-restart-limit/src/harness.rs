@@ -1,4 +1,5 @@
-//! Given: reads what happens from standard input, and prints what your policy decides.
+//! Given: reads what happens from standard input, and prints what your policy
+//! decides.
 
 #![allow(dead_code)] // The stub uses none of it yet.
 
@@ -11,8 +12,8 @@ use crate::solution::RestartLimit;
 /// What happens to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// This worker announces that it will exit, and asks to be replaced. In chapter 5 that is
-    /// the message `{"act":"suicide"}`.
+    /// This worker announces that it will exit, and asks to be replaced. In chapter
+    /// 5 that is the message `{"act":"suicide"}`.
     Retiring(u32),
     /// This worker has exited.
     Exited(u32, ExitStatus),
@@ -50,7 +51,8 @@ usage, on standard input:
 /// Workers 1 to 9 run when a policy begins.
 const FIRST_NEW: u32 = 10;
 
-/// Reads to the end of standard input. The time is in the script, so nothing waits for it.
+/// Reads to the end of standard input. The time is in the script, so nothing waits
+/// for it.
 pub fn run() {
     let (mut policy, mut next, mut started, mut quiet) =
         (None, FIRST_NEW, 0, false);

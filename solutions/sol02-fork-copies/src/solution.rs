@@ -13,16 +13,16 @@ use nix::unistd::{ForkResult, fork, pipe};
 pub const RECORD: usize = 4;
 
 // ANCHOR: in_a_copy
-/// Runs `work` in a copy of this process, made with fork(2), and returns the text that
-/// `work` returns. Blocks until the copy has exited.
+/// Runs `work` in a copy of this process, made with fork(2), and returns the text
+/// that `work` returns. Blocks until the copy has exited.
 ///
-/// What `work` changes in memory, it changes in the copy only. What this process has in a
-/// buffer, only this process prints. When this returns, the copy is reaped, and every
-/// descriptor that was opened for it is closed.
+/// What `work` changes in memory, it changes in the copy only. What this process
+/// has in a buffer, only this process prints. When this returns, the copy is
+/// reaped, and every descriptor that was opened for it is closed.
 ///
 /// # Errors
-/// Those of pipe(2) and fork(2). Also if the copy does not exit with code 0, because `work`
-/// panics or a signal kills it.
+/// Those of pipe(2) and fork(2). Also if the copy does not exit with code 0,
+/// because `work` panics or a signal kills it.
 pub fn in_a_copy(work: impl FnOnce() -> String) -> io::Result<String> {
     let (reader, writer) = pipe()?;
     // SAFETY: this process has one thread.
@@ -31,8 +31,8 @@ pub fn in_a_copy(work: impl FnOnce() -> String) -> io::Result<String> {
             // The pipe ends when its last writer closes it. That must be the copy.
             drop(writer);
             let mut text = String::new();
-            // First read, then wait: a copy that writes more than a pipe holds cannot exit
-            // before it is read (pipe(7)).
+            // First read, then wait: a copy that writes more than a pipe holds
+            // cannot exit before it is read (pipe(7)).
             let read = File::from(reader).read_to_string(&mut text);
             // Even if reading failed: a child must be reaped.
             let status = waitpid(child, None)?;
@@ -44,8 +44,8 @@ pub fn in_a_copy(work: impl FnOnce() -> String) -> io::Result<String> {
         ForkResult::Child => {
             drop(reader);
             let report = || File::from(writer).write_all(work().as_bytes());
-            // A panic must stop here: further up is the rest of the program, which is the
-            // parent's to run.
+            // A panic must stop here: further up is the rest of the program, which
+            // is the parent's to run.
             let code = match catch_unwind(AssertUnwindSafe(report)) {
                 Ok(Ok(())) => 0,
                 _ => 101,
@@ -59,13 +59,14 @@ pub fn in_a_copy(work: impl FnOnce() -> String) -> io::Result<String> {
 // ANCHOR_END: in_a_copy
 
 // ANCHOR: read_in_turns
-/// Reads `file` to its end, record by record: this process reads the first record, a copy of
-/// it the second, this process the third, another copy the fourth, and so on. `file` has
-/// whole records only.
+/// Reads `file` to its end, record by record: this process reads the first record,
+/// a copy of it the second, this process the third, another copy the fourth, and so
+/// on. `file` has whole records only.
 ///
-/// Both count the records that they read, in one and the same variable. Returns a line for
-/// each record, in the order of the file: the process id of its reader, the record without
-/// its newline, and the count as the reader sees it then. Like `4312 one 1`.
+/// Both count the records that they read, in one and the same variable. Returns a
+/// line for each record, in the order of the file: the process id of its reader,
+/// the record without its newline, and the count as the reader sees it then. Like
+/// `4312 one 1`.
 ///
 /// # Errors
 /// Those of read(2) and of [`in_a_copy`].

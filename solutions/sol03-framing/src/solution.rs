@@ -16,13 +16,14 @@ pub enum Broken {
 // ANCHOR: decoder
 /// Finds the frames of a stream that arrives in pieces, wherever it was cut.
 ///
-/// A frame is four bytes, the length of its text in bytes, the most significant byte first;
-/// and then the text in UTF-8.
+/// A frame is four bytes, the length of its text in bytes, the most significant
+/// byte first; and then the text in UTF-8.
 pub struct Decoder {
     /// The longest text that is allowed, in bytes.
     limit: usize,
-    /// What has arrived after the last frame that was taken: bytes, because a character may
-    /// be cut in two. A `VecDeque`, because bytes are removed at the front.
+    /// What has arrived after the last frame that was taken: bytes, because a
+    /// character may be cut in two. A `VecDeque`, because bytes are removed at the
+    /// front.
     bytes: VecDeque<u8>,
 }
 
@@ -55,14 +56,15 @@ impl Decoder {
         if length > self.limit { Err(Broken::TooLong) } else { Ok(Some(length)) }
     }
 
-    /// The text of the next frame that is whole; `Ok(None)` if there is none yet. Each frame
-    /// is returned once, in the order of the stream.
+    /// The text of the next frame that is whole; `Ok(None)` if there is none yet.
+    /// Each frame is returned once, in the order of the stream.
     ///
     /// # Errors
-    /// - [`Broken::NotText`]: in place of a text that is not UTF-8. The next call returns
-    ///   the frame after it.
-    /// - [`Broken::TooLong`]: as soon as the four bytes of a length over the limit have
-    ///   arrived, and after all frames before it. From then on, every call says so.
+    /// - [`Broken::NotText`]: in place of a text that is not UTF-8. The next call
+    ///   returns the frame after it.
+    /// - [`Broken::TooLong`]: as soon as the four bytes of a length over the limit
+    ///   have arrived, and after all frames before it. From then on, every call
+    ///   says so.
     pub fn next_frame(&mut self) -> Result<Option<String>, Broken> {
         match self.length()? {
             Some(length) if self.bytes.len() >= HEADER + length => {

@@ -17,20 +17,22 @@ use nix::unistd::{ForkResult, Pid, execve, fork};
 const CHANNEL: &str = "NODE_CHANNEL_FD";
 
 // ANCHOR: spawn
-/// Starts `program`, a path, with these arguments, in a child of its own, and gives the child
-/// one end of a pair of connected sockets. Returns once exec has succeeded: the child's
-/// process id, and our end.
+/// Starts `program`, a path, with these arguments, in a child of its own, and gives
+/// the child one end of a pair of connected sockets. Returns once exec has
+/// succeeded: the child's process id, and our end.
 ///
-/// The child finds the number of its end in the variable `NODE_CHANNEL_FD`; the rest of its
-/// environment is ours. It has the three standard streams, its end of the channel, and no
-/// other descriptor, whatever this process holds. This process keeps its own end only.
+/// The child finds the number of its end in the variable `NODE_CHANNEL_FD`; the
+/// rest of its environment is ours. It has the three standard streams, its end of
+/// the channel, and no other descriptor, whatever this process holds. This process
+/// keeps its own end only.
 ///
 /// # Errors
-/// Those of socketpair(2), fork(2) and execve(2): `NotFound` if there is no such program. Then
-/// no child is left, not even as a zombie.
+/// Those of socketpair(2), fork(2) and execve(2): `NotFound` if there is no such
+/// program. Then no child is left, not even as a zombie.
 pub fn spawn(program: &str, args: &[&str]) -> io::Result<(Pid, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
-    // For one number, if exec fails. Both ends are close-on-exec, like all that std opens.
+    // For one number, if exec fails. Both ends are close-on-exec, like all that std
+    // opens.
     let (mut failure, mut report) = UnixStream::pair()?;
     // Before the fork, because the child should do as little as possible.
     let argv = [&[program], args].concat().into_iter().map(CString::new);
@@ -39,8 +41,8 @@ pub fn spawn(program: &str, args: &[&str]) -> io::Result<(Pid, UnixStream)> {
     // SAFETY: this process has one thread.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => {
-            // A stream ends when the last copy of its other end is closed. That must be the
-            // child's.
+            // A stream ends when the last copy of its other end is closed. That
+            // must be the child's.
             drop((theirs, report));
             let mut errno = [0; size_of::<i32>()];
             match failure.read_exact(&mut errno) {
@@ -67,9 +69,9 @@ fn execute(
     argv: &[CString],
     environment: &[CString],
 ) -> Result<Infallible, Errno> {
-    // First mark all descriptors, even those that a library has left open. Then clear the
-    // mark of the channel. Needs Linux 5.11.
-    // SAFETY: the flag sets what exec will do; nothing is closed here.
+    // First mark all descriptors, even those that a library has left open. Then
+    // clear the mark of the channel. Needs Linux 5.11. SAFETY: the flag sets what
+    // exec will do; nothing is closed here.
     Errno::result(unsafe {
         libc::syscall(
             libc::SYS_close_range,
@@ -84,8 +86,9 @@ fn execute(
 // ANCHOR_END: spawn
 
 // ANCHOR: environment
-/// Our environment, with the number of the channel. Our own parent may have given us such a
-/// variable: it is left out, because getenv(3) takes the first that it finds.
+/// Our environment, with the number of the channel. Our own parent may have given
+/// us such a variable: it is left out, because getenv(3) takes the first that it
+/// finds.
 fn environment(channel: RawFd) -> Result<Vec<CString>, NulError> {
     let ours = env::vars_os().filter(|(name, _)| name != CHANNEL);
     let theirs = (OsString::from(CHANNEL), OsString::from(channel.to_string()));

@@ -9,8 +9,8 @@ use crate::harness::Change;
 // ANCHOR: decode
 /// Decodes a wait status: the number that waitpid(2) writes.
 pub fn decode(status: i32) -> Change {
-    // The macros of wait(2), which libc has as functions. Not nix's WaitStatus: it does not
-    // know the real-time signals.
+    // The macros of wait(2), which libc has as functions. Not nix's WaitStatus: it
+    // does not know the real-time signals.
     if libc::WIFEXITED(status) {
         Change::Exited(libc::WEXITSTATUS(status))
     } else if libc::WIFSIGNALED(status) {
@@ -25,9 +25,9 @@ pub fn decode(status: i32) -> Change {
 // ANCHOR_END: decode
 
 // ANCHOR: exit_event
-/// The arguments of Node's `exit` event, `(code, signal)`: one of the two is `None`. The
-/// signal is its name, `SIGTERM`. A real-time signal has no name: it is `SIG` and its
-/// number, `SIG35`.
+/// The arguments of Node's `exit` event, `(code, signal)`: one of the two is
+/// `None`. The signal is its name, `SIGTERM`. A real-time signal has no name: it is
+/// `SIG` and its number, `SIG35`.
 ///
 /// `None` for a child that has not exited: then there is no event.
 pub fn exit_event(change: Change) -> Option<(Option<i32>, Option<String>)> {
@@ -47,8 +47,9 @@ fn name(signal: i32) -> String {
 // ANCHOR_END: exit_event
 
 // ANCHOR: wait_for_change
-/// Blocks until this child exits, is stopped, or continues after a stop. Returns the wait
-/// status, as waitpid(2) writes it. A child that has exited is reaped by this.
+/// Blocks until this child exits, is stopped, or continues after a stop. Returns
+/// the wait status, as waitpid(2) writes it. A child that has exited is reaped by
+/// this.
 ///
 /// A signal that this process handles meanwhile does not end the waiting.
 pub fn wait_for_change(child: i32) -> i32 {

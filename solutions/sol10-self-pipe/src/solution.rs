@@ -11,14 +11,15 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::unistd::getpid;
 
 // ANCHOR: statics
-/// A handler gets a number and nothing else, so what it needs is here. The process whose
-/// signals are counted:
+/// A handler gets a number and nothing else, so what it needs is here. The process
+/// whose signals are counted:
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 /// The descriptor that the handler writes to.
 static WRITE_END: AtomicI32 = AtomicI32::new(-1);
 
-/// How often each signal has arrived and was not taken. The place is the signal's number.
+/// How often each signal has arrived and was not taken. The place is the signal's
+/// number.
 static COUNTS: [AtomicU32; 65] = [const { AtomicU32::new(0) }; 65];
 // ANCHOR_END: statics
 
@@ -30,8 +31,8 @@ pub struct Signals {
 
 // ANCHOR: signals
 impl Signals {
-    /// From now on, `signals` do not do what they do by default: [`take`](Signals::take)
-    /// counts them.
+    /// From now on, `signals` do not do what they do by default:
+    /// [`take`](Signals::take) counts them.
     ///
     /// # Errors
     /// Those of the system calls that this needs.
@@ -53,14 +54,15 @@ impl Signals {
         Ok(Signals { reader, _writer: writer })
     }
 
-    /// The signals that have arrived since the last call, and how often each: how often its
-    /// handler has run. Does not block.
+    /// The signals that have arrived since the last call, and how often each: how
+    /// often its handler has run. Does not block.
     pub fn take(&mut self) -> Vec<(Signal, u32)> {
-        // First the bytes, then the counts. A signal that arrives between the two leaves
-        // its byte, and the loop is woken again. The other way round, it would leave a
-        // count and no byte.
+        // First the bytes, then the counts. A signal that arrives between the two
+        // leaves its byte, and the loop is woken again. The other way round, it
+        // would leave a count and no byte.
         while let Ok(1..) = self.reader.read(&mut [0; 512]) {}
-        // `swap` reads and clears in one step, so that no signal is lost between the two.
+        // `swap` reads and clears in one step, so that no signal is lost between
+        // the two.
         let count =
             |signal: Signal| (signal, COUNTS[signal as usize].swap(0, SeqCst));
         Signal::iterator().map(count).filter(|(_, count)| *count > 0).collect()

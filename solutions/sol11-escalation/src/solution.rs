@@ -11,17 +11,18 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 // ANCHOR: stop
-/// Stops all `children`. Blocks until they have exited, and returns the exit status of each,
-/// in their order.
+/// Stops all `children`. Blocks until they have exited, and returns the exit status
+/// of each, in their order.
 ///
-/// Each is sent SIGTERM. One that was stopped is continued (SIGCONT), because a stopped
-/// process does nothing. Those that have not exited after `grace` are sent SIGKILL. The grace
-/// is one for all children together. If the last one exits sooner, this returns at once.
-/// Meanwhile it sleeps: it does not ask again and again.
+/// Each is sent SIGTERM. One that was stopped is continued (SIGCONT), because a
+/// stopped process does nothing. Those that have not exited after `grace` are sent
+/// SIGKILL. The grace is one for all children together. If the last one exits
+/// sooner, this returns at once. Meanwhile it sleeps: it does not ask again and
+/// again.
 ///
-/// A child that had exited before keeps its exit status. No signal is sent to a child that was
-/// reaped: its process id may belong to another process then. When this returns, nothing is
-/// open that was not open before, and no thread is left.
+/// A child that had exited before keeps its exit status. No signal is sent to a
+/// child that was reaped: its process id may belong to another process then. When
+/// this returns, nothing is open that was not open before, and no thread is left.
 pub fn stop(mut children: Vec<Child>, grace: Duration) -> Vec<ExitStatus> {
     let deadline = Instant::now() + grace;
     for child in &children {
@@ -30,8 +31,8 @@ pub fn stop(mut children: Vec<Child>, grace: Duration) -> Vec<ExitStatus> {
         send(child, Signal::SIGCONT);
     }
     sleep_until_all_have_exited(&children, deadline);
-    // None was reaped, so each process id is still the child's. A signal to a zombie does
-    // nothing.
+    // None was reaped, so each process id is still the child's. A signal to a
+    // zombie does nothing.
     for child in &children {
         send(child, Signal::SIGKILL);
     }
@@ -45,8 +46,8 @@ fn send(child: &Child, signal: Signal) {
 // ANCHOR_END: stop
 
 // ANCHOR: sleep
-/// Returns when all have exited, or at the deadline. Reaps none: a child that has exited
-/// stays a zombie.
+/// Returns when all have exited, or at the deadline. Reaps none: a child that has
+/// exited stays a zombie.
 fn sleep_until_all_have_exited(children: &[Child], deadline: Instant) {
     let mut running: Vec<OwnedFd> = children.iter().map(pidfd).collect();
     while !running.is_empty() {
@@ -68,8 +69,8 @@ fn sleep_until_all_have_exited(children: &[Child], deadline: Instant) {
     }
 }
 
-/// A descriptor of a process, which is readable once the process has exited: pidfd_open(2),
-/// Linux 5.3.
+/// A descriptor of a process, which is readable once the process has exited:
+/// pidfd_open(2), Linux 5.3.
 fn pidfd(child: &Child) -> OwnedFd {
     // SAFETY: pidfd_open(2) takes numbers and returns a number.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };

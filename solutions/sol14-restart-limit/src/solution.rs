@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::harness::{Action, Event};
 
 // ANCHOR: restart_limit
-/// A limit on restarts. It reads no clock: each event has its time, since the start.
+/// A limit on restarts. It reads no clock: each event has its time, since the
+/// start.
 pub struct RestartLimit {
     most: usize,
     window: Duration,
@@ -26,7 +27,8 @@ impl RestartLimit {
     }
 
     // ANCHOR: step
-    /// Decides what to do about `event`, which happens at `now`. `now` never goes back.
+    /// Decides what to do about `event`, which happens at `now`. `now` never goes
+    /// back.
     pub fn step(&mut self, now: Duration, event: Event) -> Action {
         match event {
             _ if self.given_up => Action::Nothing,
@@ -46,8 +48,8 @@ impl RestartLimit {
 
     // ANCHOR: restart
     fn restart(&mut self, now: Duration) -> Action {
-        // A restart that has left the window never returns to it, because time does not go
-        // back. So at most `most` of them are kept.
+        // A restart that has left the window never returns to it, because time does
+        // not go back. So at most `most` of them are kept.
         let is_old = |restart: &Duration| now - *restart >= self.window;
         while self.restarts.front().is_some_and(is_old) {
             self.restarts.pop_front();
