@@ -102,13 +102,13 @@ impl Parent {
                     log(format_args!("worker {pid} is ready"));
                 }
                 Received::Message(message) => {
-                    let line = format_args!("worker {pid} says {message}");
+                    let line = format!("worker {pid} says {message}");
                     worker.message_limit.log(now, line);
                 }
                 // A worker sends us no handles. If it does, they are closed here.
                 Received::Handle(..) => {}
                 Received::Ignored(why) => {
-                    let line = format_args!("worker {pid}: {why}");
+                    let line = format!("worker {pid}: {why}");
                     worker.fault_limit.complain(now, line);
                 }
                 Received::Returned(..) => {

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
             return Err(unexpected(&kind));
         }
         for number in 0..arguments.number("COUNT", 0, u32::MAX)? {
-            let line = format_args!("line {number:095}");
+            let line = format!("line {number:095}");
             match kind.as_str() {
                 "say" => say(line),
                 "log" => log(line),
