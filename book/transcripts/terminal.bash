@@ -84,3 +84,21 @@ press_ctrl_c() {
   kill -INT "$server"
   gone "$server" 10 || fail "the server does not exit"
 }
+
+# slow_clients: types in clients that send half a request each, until both workers of a step hold one.
+# `half` connects one more of them; $fd is the last.
+slow_clients() {
+  # shellcheck disable=SC2016 # The line is typed in as it is.
+  type_in 'half() { exec {fd}<>/dev/tcp/127.0.0.1/1337; printf "GET / HTTP/1.1\r\nHo" >&$fd; }'
+  type_in 'for i in {1..10}; do half; done'
+  # shellcheck disable=SC2046 # Each process id is a word.
+  until have_a_thread $(workers "$server"); do half; sleep 0.05; done
+}
+
+# have_a_thread PID...: each of these workers has a thread beside its first: one for each connection.
+have_a_thread() {
+  local pid
+  for pid; do
+    [ "$(find "/proc/$pid/task" -maxdepth 1 -mindepth 1 | wc -l)" -gt 1 ] || return 1
+  done
+}
