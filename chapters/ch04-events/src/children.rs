@@ -83,7 +83,9 @@ impl Children {
             // descriptor: then the next turn reports what is there.
             let time_is_up = until.is_some_and(|until| until <= Instant::now());
             self.step(until)?;
-            if !self.events.is_empty() || time_is_up {
+            // A child that this turn has reaped: the next one reports its exit.
+            let reaped = self.children.values().any(ChildState::is_reaped);
+            if !self.events.is_empty() || (time_is_up && !reaped) {
                 return Ok(mem::take(&mut self.events));
             }
         }

@@ -5,19 +5,23 @@ mod common;
 use std::{
     collections::BTreeMap,
     process::{Command, Stdio, id},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use ch01_fork_ipc::ExitStatus;
 use ch03_handles::Handle;
 use ch04_events::{ChildError, Event, Id};
-use common::events::{children, closed, described, life, shell, wait, words};
+use common::{
+    LONG,
+    events::{children, closed, described, life, shell, wait, words},
+};
 use nix::{
     errno::Errno,
     sys::signal::{Signal, raise},
 };
 use serde_json::{Value, json};
-use testkit::zombies_of;
+use testkit::{eventually, zombies_of};
 
 #[test]
 fn two_hundred_children_at_once_and_each_has_its_events_in_order() {
@@ -102,6 +106,24 @@ fn what_is_sent_after_the_channel_has_closed_is_an_error() {
         "close Ok(Exited(4))",
     ];
     assert_eq!(life(&mut children), expected);
+}
+
+/// What has happened counts before the clock: the time is up, and the child has
+/// exited. Its channel is closed, so SIGCHLD is all that there is to see.
+#[test]
+fn an_exit_that_has_happened_is_reported_although_the_time_is_up() {
+    let (_turn, mut children) = children();
+    let child = children.spawn(shell("read -r x <&$fd; exit 4"));
+    children.disconnect(child);
+    let events = wait(&mut children, |all| all.len() == 2);
+    assert_eq!(words(&events), ["spawn", "disconnect"]);
+    eventually("the child has exited", LONG, || {
+        !zombies_of(id() as i32).is_empty()
+    });
+    // The handler of SIGCHLD may run in another thread.
+    thread::sleep(Duration::from_millis(50));
+    let events = children.wait(Some(Instant::now())).expect("poll");
+    assert_eq!(words(&events), ["exit Exited(4)", "close Ok(Exited(4))"]);
 }
 
 #[test]
