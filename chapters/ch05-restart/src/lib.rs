@@ -1,9 +1,9 @@
 //! # Chapter 5: keep N workers running, lose no request
 //!
-//! - [`Supervisor`] decides when a worker starts, retires or is killed. It is plain
+//! - [`Supervisor`] decides when a worker starts, drains or is killed. It is plain
 //!   data: inputs in, actions out, the time passed in.
 //! - [`Worker`] accepts connections and answers one request on each. When it
-//!   retires, it accepts no more, answers its open connections and exits.
+//!   drains, it accepts no more, answers its open connections and exits.
 //!
 //! The program's master connects the two with chapter 4's events. It never accepts
 //! a connection.

@@ -39,11 +39,11 @@ pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
                 Action::Disconnect(id) => master.disconnect(id),
                 Action::Terminate(id) => master.children.kill(id, Signal::SIGTERM),
                 Action::Kill(id) => master.children.kill(id, Signal::SIGKILL),
-                Action::Pause(pause) => log(format_args!(
+                Action::LogPause(pause) => log(format_args!(
                     "a worker never got ready: the next one starts in {} ms",
                     pause.as_millis()
                 )),
-                Action::Full(count) => log(format_args!(
+                Action::LogFull(count) => log(format_args!(
                     "{count} workers run: none starts before another one exits"
                 )),
                 Action::Exit { forced: false } => return Ok(ExitCode::SUCCESS),
@@ -124,7 +124,7 @@ impl Master<'_> {
             // Without a listener, a worker is of no use.
             Event::Returned(id, ..) => self.children.kill(id, Signal::SIGKILL),
             Event::Message(id, message, _) if message["act"] == "suicide" => {
-                if self.record(Input::Retiring(id)) {
+                if self.record(Input::Draining(id)) {
                     self.log_worker(id, "drains: it answers its open connections");
                 }
             }

@@ -22,9 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long a worker may take to become ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a worker may retire. A worker of ours exits by itself after 5 s; this
+/// How long a worker may drain. A worker of ours exits by itself after 5 s; this
 /// is for a worker that hangs.
-const RETIRE_LIMIT: Duration = Duration::from_millis(5500);
+const DRAIN_LIMIT: Duration = Duration::from_millis(5500);
 
 /// How long after its channel was closed a worker is sent SIGTERM.
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ pub enum Input {
     /// The worker has its listener.
     Ready(Id),
     /// The worker accepts no more connections: it sent `{"act":"suicide"}`.
-    Retiring(Id),
+    Draining(Id),
     /// The worker exited, or could not be started.
     Exited(Id),
     /// The whole server must stop. The second time: at once.
@@ -63,10 +63,10 @@ pub enum Action {
     Terminate(Id),
     /// Send SIGKILL.
     Kill(Id),
-    /// Tell the user: a worker was never ready, so none starts for this long.
-    Pause(Duration),
-    /// Tell the user: so many workers run that none starts before one exits.
-    Full(usize),
+    /// Log that a worker was never ready, so none starts for this long.
+    LogPause(Duration),
+    /// Log that so many workers run that none starts before one exits.
+    LogFull(usize),
     /// Exit: no worker is left, or all were killed at the second [`Input::Stop`].
     Exit {
         /// Whether open connections may have been cut off.
@@ -86,7 +86,7 @@ enum State {
     /// The server stops, and the channel to this worker is closed.
     Disconnected { terminate_at: Instant },
     /// It accepts no more, and answers its open connections.
-    Retiring { kill_at: Instant },
+    Draining { kill_at: Instant },
     /// It was sent SIGKILL.
     Killed,
 }
@@ -99,7 +99,7 @@ pub struct Supervisor {
     want: usize,
     /// The workers that have not exited.
     workers: BTreeMap<Id, State>,
-    /// A worker exited, retired or was killed before it was ready.
+    /// A worker exited, drained or was killed before it was ready.
     start_failed: bool,
     /// The last pause after a failed start. Zero once a worker is ready.
     pause: Duration,
@@ -145,7 +145,7 @@ impl Supervisor {
 
     // ANCHOR: record
     /// Records what happened at `now`. Returns whether that changes anything: an
-    /// unknown worker does not, nor does a second [`Input::Retiring`].
+    /// unknown worker does not, nor does a second [`Input::Draining`].
     pub fn record(&mut self, now: Instant, input: Input) -> bool {
         match input {
             Input::Started(id) => {
@@ -161,7 +161,7 @@ impl Supervisor {
                 (self.pause, self.retry_at) = (Duration::ZERO, None);
                 true
             }
-            Input::Retiring(id) => {
+            Input::Draining(id) => {
                 // Only the first message counts: no worker is replaced twice.
                 let state = self.workers.get_mut(&id);
                 let Some(state @ (State::Starting { .. } | State::Ready)) = state
@@ -169,7 +169,7 @@ impl Supervisor {
                     return false;
                 };
                 self.start_failed |= *state != State::Ready;
-                *state = State::Retiring { kill_at: now + RETIRE_LIMIT };
+                *state = State::Draining { kill_at: now + DRAIN_LIMIT };
                 true
             }
             Input::Exited(id) => {
@@ -223,7 +223,7 @@ impl Supervisor {
         if mem::take(&mut self.start_failed) && self.retry_at.is_none() {
             self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             self.retry_at = Some(now + self.pause);
-            actions.push(Action::Pause(self.pause));
+            actions.push(Action::LogPause(self.pause));
         }
         if self.retry_at.is_some() {
             return actions;
@@ -232,13 +232,13 @@ impl Supervisor {
             |state: &&State| matches!(state, State::Starting { .. } | State::Ready);
         let active = self.workers.values().filter(active).count();
         let missing = self.want.saturating_sub(active);
-        // Here, retiring workers count too: crashes and slow clients together
+        // Here, draining workers count too: crashes and slow clients together
         // must not fill the process table.
         let running = self.workers.len();
         let room = (2 * self.want + 8).saturating_sub(running);
         self.told_full &= running > self.want;
         if missing > room && !mem::replace(&mut self.told_full, true) {
-            actions.push(Action::Full(running + room));
+            actions.push(Action::LogFull(running + room));
         }
         actions.extend((0..missing.min(room)).map(|_| Action::Start));
         actions
@@ -246,15 +246,15 @@ impl Supervisor {
     // ANCHOR_END: start_missing
 
     // ANCHOR: end_overdue
-    /// Ends the workers that take too long to become ready, or to retire.
+    /// Ends the workers that take too long to become ready, or to drain.
     fn end_overdue(&mut self, seen: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         for (&id, state) in &mut self.workers {
             match *state {
                 _ if state.deadline().is_none_or(|deadline| deadline > seen) => {}
                 State::Disconnected { terminate_at } => {
-                    let kill_at = terminate_at + (RETIRE_LIMIT - DISCONNECT_LIMIT);
-                    *state = State::Retiring { kill_at };
+                    let kill_at = terminate_at + (DRAIN_LIMIT - DISCONNECT_LIMIT);
+                    *state = State::Draining { kill_at };
                     actions.push(Action::Terminate(id));
                 }
                 _ => {
@@ -269,7 +269,7 @@ impl Supervisor {
     // ANCHOR_END: end_overdue
 
     // ANCHOR: stop_all
-    /// Asks every worker to retire that does not do so already. At the second
+    /// Asks every worker to drain that does not do so already. At the second
     /// request, kills them all.
     fn stop_all(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -286,10 +286,10 @@ impl Supervisor {
                     actions.push(Action::Disconnect(id));
                 }
                 State::Starting { .. } | State::Ready => {
-                    *state = State::Retiring { kill_at: now + RETIRE_LIMIT };
+                    *state = State::Draining { kill_at: now + DRAIN_LIMIT };
                     actions.push(Action::Terminate(id));
                 }
-                State::Disconnected { .. } | State::Retiring { .. } => {}
+                State::Disconnected { .. } | State::Draining { .. } => {}
             }
         }
         if self.workers.is_empty() || self.forced {
@@ -305,7 +305,7 @@ impl State {
     /// When the worker is killed or sent SIGTERM, if it is still in this state.
     fn deadline(self) -> Option<Instant> {
         match self {
-            State::Starting { kill_at } | State::Retiring { kill_at } => {
+            State::Starting { kill_at } | State::Draining { kill_at } => {
                 Some(kill_at)
             }
             State::Disconnected { terminate_at } => Some(terminate_at),

@@ -1,6 +1,6 @@
 // ANCHOR: top
 //! A worker: one thread, one loop. Only this loop accepts, and only this loop
-//! decides to retire: a worker that is about to exit never accepts a connection.
+//! decides to drain: a worker that is about to exit never accepts a connection.
 
 use std::{
     io::{self, ErrorKind},
@@ -35,7 +35,7 @@ const ORPHAN_LIMIT: Duration = Duration::from_secs(1);
 // ANCHOR: handler
 /// The program that a worker runs for each request.
 ///
-/// If a method panics, the worker retires and exits with 1. A request on which
+/// If a method panics, the worker drains and exits with 1. A request on which
 /// [`handle`](Handler::handle) panics gets the response 500.
 pub trait Handler {
     /// Makes the response to `request`. It blocks the whole worker while it runs.
@@ -53,7 +53,7 @@ pub struct Worker<H> {
     signals: SignalPipe,
     /// `None`: it is closed.
     channel: Option<HandleChannel>,
-    /// `None`: the listener has not arrived yet, or the worker retires.
+    /// `None`: the listener has not arrived yet, or the worker drains.
     listener: Option<TcpListener>,
     /// accept(2) failed: the listener is left alone until then.
     accept_at: Option<Instant>,
@@ -64,7 +64,7 @@ pub struct Worker<H> {
 // ANCHOR_END: fields
 
 // ANCHOR: drain
-/// A worker that retires exits when its connections are closed, or at `until`.
+/// A worker that drains exits when its connections are closed, or at `until`.
 struct Drain {
     until: Instant,
     exit_code: u8,
@@ -104,7 +104,7 @@ impl<H: Handler> Worker<H> {
     // ANCHOR_END: new
 
     // ANCHOR: run
-    /// Serves until the worker has retired. Returns the exit code: after a panic 1.
+    /// Serves until the worker has drained. Returns the exit code: after a panic 1.
     ///
     /// # Errors
     /// Those of poll(2); none is expected.
@@ -133,7 +133,7 @@ impl<H: Handler> Worker<H> {
 
     // ANCHOR: poll
     /// Blocks until something is ready or a deadline passes. The listener is the
-    /// last token: when its turn comes, the worker may have begun to retire.
+    /// last token: when its turn comes, the worker may have begun to drain.
     fn poll(&mut self, now: Instant) -> io::Result<Vec<Token>> {
         self.accept_at.take_if(|at| *at <= now);
         let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
@@ -167,10 +167,10 @@ impl<H: Handler> Worker<H> {
     // ANCHOR_END: deadline
 
     // ANCHOR: on_signal
-    /// SIGTERM: the master, or a user, asks this worker to retire.
+    /// SIGTERM: the master, or a user, asks this worker to drain.
     fn on_signal(&mut self) {
         if !self.signals.take().is_empty() {
-            self.retire(DRAIN_LIMIT, 0);
+            self.start_draining(DRAIN_LIMIT, 0);
         }
     }
     // ANCHOR_END: on_signal
@@ -192,7 +192,7 @@ impl<H: Handler> Worker<H> {
                         complain(error);
                     }
                     self.channel = None;
-                    return self.retire(ORPHAN_LIMIT, 0);
+                    return self.start_draining(ORPHAN_LIMIT, 0);
                 }
                 Received::Message(_)
                 | Received::Handle(..)
@@ -265,7 +265,7 @@ impl<H: Handler> Worker<H> {
         if self.connections[index].write_response() {
             let answered = AssertUnwindSafe(|| self.handler.answered());
             if catch_unwind(answered).is_err() {
-                self.retire(DRAIN_LIMIT, 1);
+                self.start_draining(DRAIN_LIMIT, 1);
             }
         }
         self.connections[index].discard_input();
@@ -274,20 +274,20 @@ impl<H: Handler> Worker<H> {
 
     // ANCHOR: handle
     /// Calls the handler. A panic leaves it in an unknown state, so the worker
-    /// retires; until then the handler answers the open connections.
+    /// drains; until then the handler answers the open connections.
     fn handle(&mut self, request: &Request) -> Response {
         let handle = AssertUnwindSafe(|| self.handler.handle(request));
         catch_unwind(handle).unwrap_or_else(|_| {
-            self.retire(DRAIN_LIMIT, 1);
+            self.start_draining(DRAIN_LIMIT, 1);
             Response::new("500 Internal Server Error")
         })
     }
     // ANCHOR_END: handle
 
-    // ANCHOR: retire
+    // ANCHOR: start_draining
     /// Stops accepting, and asks the master for a replacement. The first reason
     /// sets the exit code; a later one can only bring the deadline closer.
-    fn retire(&mut self, limit: Duration, exit_code: u8) {
+    fn start_draining(&mut self, limit: Duration, exit_code: u8) {
         let until = Instant::now() + limit;
         if let Some(drain) = &mut self.drain {
             drain.until = drain.until.min(until);
@@ -300,5 +300,5 @@ impl<H: Handler> Worker<H> {
             let _ = channel.send(&json!({"act": "suicide"}));
         }
     }
-    // ANCHOR_END: retire
+    // ANCHOR_END: start_draining
 }

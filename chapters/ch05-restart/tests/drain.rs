@@ -1,4 +1,4 @@
-//! A worker that retires answers its open connections.
+//! A worker that drains answers its open connections.
 
 mod common;
 

@@ -12,7 +12,7 @@ use common::policy::{Policy, starts};
 const EXIT: Action = Action::Exit { forced: false };
 
 fn pause(milliseconds: u64) -> Action {
-    Action::Pause(Duration::from_millis(milliseconds))
+    Action::LogPause(Duration::from_millis(milliseconds))
 }
 
 #[test]
@@ -29,20 +29,20 @@ fn when_all_are_ready_there_is_no_deadline() {
     assert_eq!(policy.after(3_600_000), []);
 }
 
-// ANCHOR: retires
+// ANCHOR: drains
 #[test]
-fn a_worker_that_retires_is_replaced_at_once_and_only_once() {
+fn a_worker_that_drains_is_replaced_at_once_and_only_once() {
     let mut policy = Policy::ready(2);
-    let retiring = Input::Retiring(Id(0));
-    assert_eq!(policy.tell(retiring), [Action::Start], "before it has exited");
+    let draining = Input::Draining(Id(0));
+    assert_eq!(policy.tell(draining), [Action::Start], "before it has exited");
     policy.start_ready();
-    assert!(!policy.supervisor.record(policy.now, retiring), "the second message");
+    assert!(!policy.supervisor.record(policy.now, draining), "the second message");
     assert_eq!(policy.decide(), []);
     assert_eq!(policy.tell(Input::Exited(Id(0))), [], "it was replaced before");
     assert_eq!(policy.tell(Input::Exited(Id(0))), [], "and is unknown now");
     assert_eq!(policy.supervisor.deadline(), None);
 }
-// ANCHOR_END: retires
+// ANCHOR_END: drains
 
 #[test]
 fn a_worker_that_is_killed_is_replaced_at_once_and_only_once() {
@@ -50,7 +50,7 @@ fn a_worker_that_is_killed_is_replaced_at_once_and_only_once() {
     assert_eq!(policy.tell(Input::Exited(Id(1))), [Action::Start]);
     policy.start_ready();
     assert_eq!(policy.tell(Input::Exited(Id(1))), [], "an Id is never used again");
-    assert_eq!(policy.tell(Input::Retiring(Id(1))), []);
+    assert_eq!(policy.tell(Input::Draining(Id(1))), []);
     assert_eq!(policy.tell(Input::Ready(Id(1))), []);
 }
 
@@ -119,11 +119,11 @@ fn a_pause_also_holds_for_the_others() {
 }
 
 #[test]
-fn to_retire_before_being_ready_is_a_failure_and_counts_once() {
+fn to_drain_before_being_ready_is_a_failure_and_counts_once() {
     let mut policy = Policy::new(1);
     policy.decide();
     let id = policy.started();
-    assert_eq!(policy.tell(Input::Retiring(id)), [pause(100)]);
+    assert_eq!(policy.tell(Input::Draining(id)), [pause(100)]);
     assert_eq!(policy.tell(Input::Ready(id)), [], "too late");
     assert_eq!(policy.after(100), [Action::Start]);
     policy.start_ready();
@@ -146,9 +146,9 @@ fn a_worker_that_is_not_ready_in_30_s_is_killed() {
 }
 
 #[test]
-fn a_worker_that_retires_for_more_than_5_5_s_is_killed_once() {
+fn a_worker_that_drains_for_more_than_5_5_s_is_killed_once() {
     let mut policy = Policy::ready(1);
-    policy.tell(Input::Retiring(Id(0)));
+    policy.tell(Input::Draining(Id(0)));
     policy.start_ready();
     assert_eq!(policy.next_in(), Some(5_500));
     assert_eq!(policy.after(5_499), []);
@@ -162,7 +162,7 @@ fn a_worker_that_retires_for_more_than_5_5_s_is_killed_once() {
 #[test]
 fn what_arrived_counts_before_what_the_clock_says() {
     let mut policy = Policy::ready(2);
-    policy.tell(Input::Retiring(Id(0)));
+    policy.tell(Input::Draining(Id(0)));
     let starting = policy.started();
     let seen = policy.now;
     policy.now += Duration::from_secs(60);
@@ -187,11 +187,11 @@ fn where_2n_plus_8_run_no_other_starts_before_one_exits_and_that_is_told_once() 
     let mut ready = vec![Id(0), Id(1)];
     for _ in 0..10 {
         let oldest = ready.remove(0);
-        assert_eq!(policy.tell(Input::Retiring(oldest)), [Action::Start]);
+        assert_eq!(policy.tell(Input::Draining(oldest)), [Action::Start]);
         ready.push(policy.start_ready());
     }
     let next = ready.remove(0);
-    assert_eq!(policy.tell(Input::Retiring(next)), [Action::Full(12)]);
+    assert_eq!(policy.tell(Input::Draining(next)), [Action::LogFull(12)]);
     assert_eq!(policy.after(100), [], "told once");
     assert_eq!(
         policy.tell(Input::Exited(Id(5))),
@@ -200,7 +200,7 @@ fn where_2n_plus_8_run_no_other_starts_before_one_exits_and_that_is_told_once() 
     );
     ready.push(policy.start_ready());
     let next = ready.remove(0);
-    assert_eq!(policy.tell(Input::Retiring(next)), [], "not told again");
+    assert_eq!(policy.tell(Input::Draining(next)), [], "not told again");
     // When only 2 workers run, the limit is over. At the next time it is told again.
     policy.after(5_500);
     for id in (0..=11).filter(|&id| id != 5) {
@@ -214,7 +214,7 @@ fn where_2n_plus_8_run_no_other_starts_before_one_exits_and_that_is_told_once() 
 #[test]
 fn an_input_about_an_unknown_worker_changes_nothing() {
     let mut policy = Policy::ready(1);
-    for about in [Input::Ready, Input::Retiring, Input::Exited] {
+    for about in [Input::Ready, Input::Draining, Input::Exited] {
         let input = about(Id(9));
         assert!(!policy.supervisor.record(policy.now, input), "{input:?}");
         assert_eq!(policy.decide(), [], "{input:?}");
@@ -230,7 +230,7 @@ fn a_stop_asks_all_and_ends_with_the_last_worker() {
         [0, 1, 2].map(|id| Action::Terminate(Id(id)))
     );
     for id in 0..2 {
-        assert_eq!(policy.tell(Input::Retiring(Id(id))), [], "no replacement now");
+        assert_eq!(policy.tell(Input::Draining(Id(id))), [], "no replacement now");
         assert_eq!(policy.tell(Input::Exited(Id(id))), []);
     }
     assert_eq!(policy.tell(Input::Exited(Id(2))), [EXIT], "with the last worker");
@@ -246,16 +246,16 @@ fn without_workers_a_stop_ends_at_once() {
 }
 
 #[test]
-fn a_stop_leaves_a_retiring_worker_alone_but_gives_it_no_more_time() {
+fn a_stop_leaves_a_draining_worker_alone_but_gives_it_no_more_time() {
     let mut policy = Policy::ready(1);
-    policy.tell(Input::Retiring(Id(0)));
+    policy.tell(Input::Draining(Id(0)));
     policy.start_ready();
     policy.after(3_000);
     assert_eq!(policy.tell(Input::Stop), [Action::Terminate(Id(1))]);
     assert_eq!(
         policy.after(2_500),
         [Action::Kill(Id(0))],
-        "5.5 s after it retired"
+        "5.5 s after it began to drain"
     );
     assert_eq!(policy.after(3_000), [Action::Kill(Id(1))], "5.5 s after the stop");
     assert_eq!(policy.tell(Input::Exited(Id(0))), []);
@@ -281,7 +281,7 @@ fn other_programs_get_sigterm_a_second_after_their_channel_was_closed() {
 #[test]
 fn a_second_stop_kills_all() {
     let mut policy = Policy::ready(2);
-    policy.tell(Input::Retiring(Id(0)));
+    policy.tell(Input::Draining(Id(0)));
     policy.start_ready();
     policy.tell(Input::Stop);
     assert_eq!(policy.after(4), []);

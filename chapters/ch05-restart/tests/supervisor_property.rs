@@ -14,14 +14,14 @@ use common::policy::Policy;
 
 /// What can be said about a worker.
 const ABOUT_A_WORKER: [fn(Id) -> Input; 3] =
-    [Input::Ready, Input::Retiring, Input::Exited];
+    [Input::Ready, Input::Draining, Input::Exited];
 
 /// What the test knows of a worker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Life {
     Starting,
     Ready,
-    Retiring,
+    Draining,
     Killed,
 }
 
@@ -73,8 +73,8 @@ impl World {
         let changes = match input {
             Input::Started(id) => self.workers.insert(id, Life::Starting).is_none(),
             Input::Ready(id) => self.change(id, &[Life::Starting], Life::Ready),
-            Input::Retiring(id) => {
-                self.change(id, &[Life::Starting, Life::Ready], Life::Retiring)
+            Input::Draining(id) => {
+                self.change(id, &[Life::Starting, Life::Ready], Life::Draining)
             }
             Input::Exited(id) => self.workers.remove(&id).is_some(),
             Input::Stop => {
@@ -131,14 +131,14 @@ impl World {
             }
             Action::Terminate(id) => {
                 self.must(self.stopping.is_some(), "SIGTERM only at the end");
-                self.lose(id, Life::Retiring);
+                self.lose(id, Life::Draining);
             }
             Action::Exit { .. } => {
-                let left = self.are(&[Life::Starting, Life::Ready, Life::Retiring]);
+                let left = self.are(&[Life::Starting, Life::Ready, Life::Draining]);
                 self.must(left.is_empty(), "no worker is left behind");
                 self.exited = true;
             }
-            Action::Pause(_) | Action::Full(_) => {}
+            Action::LogPause(_) | Action::LogFull(_) => {}
         }
     }
 
@@ -163,13 +163,13 @@ impl World {
         let future = next.is_none_or(|at| at > self.policy.now);
         self.must(future, "a deadline is in the future");
         if self.stopping.is_none() && self.are(&[Life::Ready]).len() == self.want {
-            let waits = !self.are(&[Life::Retiring]).is_empty();
+            let waits = !self.are(&[Life::Draining]).is_empty();
             let quiet = next.is_some() == waits;
-            self.must(quiet, "no wake-up when all are ready and none retires");
+            self.must(quiet, "no wake-up when all are ready and none drains");
         }
         let since = self.stopping.unwrap_or(self.policy.clock());
         let late = self.policy.clock() > since + 6_000;
-        let left = self.are(&[Life::Starting, Life::Ready, Life::Retiring]);
+        let left = self.are(&[Life::Starting, Life::Ready, Life::Draining]);
         self.must(!late || left.is_empty(), "all are killed 6 s after a stop");
     }
 
@@ -189,10 +189,10 @@ impl World {
     fn happen(&mut self) {
         let all: Vec<Id> = self.workers.keys().copied().collect();
         let starting = self.are(&[Life::Starting]);
-        let leaving = self.are(&[Life::Retiring, Life::Killed]);
+        let leaving = self.are(&[Life::Draining, Life::Killed]);
         let input = match self.dice.roll(8) {
             0 => self.dice.pick(&starting).map(Input::Ready),
-            1 => self.dice.pick(&all).map(Input::Retiring),
+            1 => self.dice.pick(&all).map(Input::Draining),
             2 => self.dice.pick(&all).map(Input::Exited),
             3 => self.dice.pick(&leaving).map(Input::Exited),
             4 => self.dice.pick(&ABOUT_A_WORKER).map(|about| about(Id(!0))),

@@ -14,7 +14,7 @@ use crate::solution::RestartLimit;
 pub enum Event {
     /// This worker announces that it will exit, and asks to be replaced. In chapter
     /// 5 that is the message `{"act":"suicide"}`.
-    Retiring(u32),
+    Draining(u32),
     /// This worker has exited.
     Exited(u32, ExitStatus),
 }
@@ -42,7 +42,7 @@ pub enum Action {
 const USAGE: &str = "\
 usage, on standard input:
   limit MOST MS      a new policy: at most MOST restarts in MS milliseconds. Workers 1 to 9 run
-  MS WORKER retire   at MS milliseconds, this worker announces that it will exit
+  MS WORKER drain    at MS milliseconds, this worker announces that it will exit
   MS WORKER exit N   at MS milliseconds, it has exited, with code N
   MS WORKER kill N   at MS milliseconds, signal N has killed it
   quiet              from now on, print only what 'count' asks for
@@ -90,7 +90,7 @@ pub fn run() {
 
 fn event(worker: u32, what: &[&str]) -> Event {
     match what {
-        ["retire"] => Event::Retiring(worker),
+        ["drain"] => Event::Draining(worker),
         ["exit", code] => Event::Exited(worker, ExitStatus::Code(number(code))),
         ["kill", signal] => {
             Event::Exited(worker, ExitStatus::Signal(number(signal)))

@@ -19,7 +19,7 @@ impl RestartLimit {
     /// Decides what to do about `event`, which happens at `now`. `now` never goes
     /// back.
     ///
-    /// - A worker that announces that it retires is replaced. That is planned, and
+    /// - A worker that announces that it drains is replaced. That is planned, and
     ///   does not count. To announce it again changes nothing, and neither does its
     ///   exit.
     /// - A worker that exits without that has crashed, whatever its exit status. It

@@ -127,15 +127,15 @@ fn the_window_slides() {
 }
 
 #[test]
-fn a_worker_that_retires_is_replaced_once_and_does_not_count() {
+fn a_worker_that_drains_is_replaced_once_and_does_not_count() {
     decides(
         "limit 1 1000",
         &[
-            ("100 1 retire", "start"),
-            ("110 2 retire", "start"),
-            ("120 3 retire", "start"),
+            ("100 1 drain", "start"),
+            ("110 2 drain", "start"),
+            ("120 3 drain", "start"),
             ("130 4 exit 1", "start"),
-            ("140 5 retire", "start"),
+            ("140 5 drain", "start"),
             ("150 6 exit 1", "give up"),
         ],
         "an exit that is announced is planned: the worker is replaced, and only crashes count.",
@@ -143,8 +143,8 @@ fn a_worker_that_retires_is_replaced_once_and_does_not_count() {
     decides(
         "limit 1 1000",
         &[
-            ("100 1 retire", "start"),
-            ("110 1 retire", "nothing"),
+            ("100 1 drain", "start"),
+            ("110 1 drain", "nothing"),
             ("120 1 exit 1", "nothing"),
             ("130 2 kill 9", "start"),
         ],
@@ -162,7 +162,7 @@ fn after_giving_up_it_does_nothing() {
             ("100 1 exit 1", "start"),
             ("200 2 exit 1", "give up"),
             ("300 3 exit 1", "nothing"),
-            ("400 4 retire", "nothing"),
+            ("400 4 drain", "nothing"),
             ("99000 5 exit 1", "nothing"),
         ],
         "the policy has given up, and the parent exits. Whatever happens then, no worker is \
@@ -190,18 +190,18 @@ struct Reference {
     most: usize,
     window: u64,
     restarts: Vec<u64>,
-    retiring: BTreeSet<u32>,
+    draining: BTreeSet<u32>,
     given_up: bool,
 }
 
 impl Reference {
     fn step(&mut self, now: u64, worker: u32, exits: bool) -> &'static str {
-        let known = self.retiring.contains(&worker);
+        let known = self.draining.contains(&worker);
         if self.given_up || known {
             return "nothing";
         }
         if !exits {
-            self.retiring.insert(worker);
+            self.draining.insert(worker);
             return "start";
         }
         let recent =
@@ -233,9 +233,9 @@ fn random(dice: &mut Dice, length: usize) -> Vec<(String, String)> {
     let (most, window) = (dice.roll(4), 100 * dice.roll(6) as u64);
     let line = format!("limit {most} {window}");
     let mut lines = vec![(line.clone(), line)];
-    let (restarts, retiring) = (Vec::new(), BTreeSet::new());
+    let (restarts, draining) = (Vec::new(), BTreeSet::new());
     let mut reference =
-        Reference { most, window, restarts, retiring, given_up: false };
+        Reference { most, window, restarts, draining, given_up: false };
     let mut running: Vec<u32> = (1..10).collect();
     let (mut now, mut next) = (0, 10);
     while lines.len() <= length && !running.is_empty() {
@@ -243,7 +243,7 @@ fn random(dice: &mut Dice, length: usize) -> Vec<(String, String)> {
         now += [0, 0, 20, 50, 100, 100, 300, 1000][dice.roll(8)];
         let place = dice.roll(running.len());
         let (worker, kind) = (running[place], dice.roll(4));
-        let what = ["retire", "exit 0", "exit 1", "kill 9"][kind];
+        let what = ["drain", "exit 0", "exit 1", "kill 9"][kind];
         if kind > 0 {
             running.swap_remove(place);
         }
@@ -298,7 +298,7 @@ fn a_long_life_costs_neither_time_nor_memory() {
             (workers.next().unwrap_or(0), workers.next().unwrap_or(0));
         let _ = writeln!(
             script,
-            "{now} {planned} retire\n{now} {crashed} exit 1\n{now} {planned} exit 1"
+            "{now} {planned} drain\n{now} {crashed} exit 1\n{now} {planned} exit 1"
         );
         if round == 1000 {
             script.push_str("count\n");
@@ -317,7 +317,7 @@ fn a_long_life_costs_neither_time_nor_memory() {
     let (Some(before), Some(after)) = (numbers.get(&2002), numbers.get(&200_000))
     else {
         panic!(
-            "every 3 s a worker crashes and a worker retires, and five restarts are allowed in \
+            "every 3 s a worker crashes and a worker drains, and five restarts are allowed in \
              10 s: so your policy should not give up, and replace 100,000 of each. Your program \
              says {counts:?}, and should say '2002 started' and '200000 started'.\n{}",
             output.stderr

@@ -14,7 +14,7 @@ pub struct RestartLimit {
     /// When the restarts in the window were made, the oldest first.
     restarts: VecDeque<Duration>,
     /// The workers that have announced their exit, and not exited yet.
-    retiring: BTreeSet<u32>,
+    draining: BTreeSet<u32>,
     given_up: bool,
 }
 // ANCHOR_END: restart_limit
@@ -22,8 +22,8 @@ pub struct RestartLimit {
 impl RestartLimit {
     /// At most `most` restarts in any `window`.
     pub fn new(most: usize, window: Duration) -> RestartLimit {
-        let (restarts, retiring) = (VecDeque::new(), BTreeSet::new());
-        RestartLimit { most, window, restarts, retiring, given_up: false }
+        let (restarts, draining) = (VecDeque::new(), BTreeSet::new());
+        RestartLimit { most, window, restarts, draining, given_up: false }
     }
 
     // ANCHOR: step
@@ -33,12 +33,12 @@ impl RestartLimit {
         match event {
             _ if self.given_up => Action::Nothing,
             // `insert` returns whether the worker is new in the set.
-            Event::Retiring(worker) if self.retiring.insert(worker) => {
+            Event::Draining(worker) if self.draining.insert(worker) => {
                 Action::Start
             }
-            Event::Retiring(_) => Action::Nothing,
+            Event::Draining(_) => Action::Nothing,
             // It was replaced when it announced its exit. No event names it again.
-            Event::Exited(worker, _) if self.retiring.remove(&worker) => {
+            Event::Exited(worker, _) if self.draining.remove(&worker) => {
                 Action::Nothing
             }
             Event::Exited(..) => self.restart(now),

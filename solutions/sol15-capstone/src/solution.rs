@@ -65,7 +65,7 @@ enum State {
     Starting,
     Ready,
     /// It drains. It does not count any more, but it has not exited.
-    Retiring,
+    Draining,
 }
 // ANCHOR_END: master
 
@@ -76,7 +76,7 @@ impl Master<'_> {
             // The only handle that a worker is sent is its listener.
             Event::Acked(id) => self.ready(id),
             Event::Message(id, message, _) if message["act"] == "suicide" => {
-                self.retires(id);
+                self.drains(id);
             }
             // A worker that could not be started has no Exit.
             Event::Exit(id, _) | Event::Close(id, Err(_)) => self.exited(id),
@@ -96,9 +96,9 @@ impl Master<'_> {
     }
 
     /// Starts no replacement, nor does `exited`: `start_missing` counts.
-    fn retires(&mut self, id: Id) {
+    fn drains(&mut self, id: Id) {
         let Some(state) = self.workers.get_mut(&id) else { return };
-        if mem::replace(state, State::Retiring) == State::Starting {
+        if mem::replace(state, State::Draining) == State::Starting {
             self.failed();
         }
     }
@@ -132,7 +132,7 @@ impl Master<'_> {
         let (Some(listener), None) = (&self.listener, self.retry_at) else {
             return Ok(());
         };
-        let counts = |state: &&State| **state != State::Retiring;
+        let counts = |state: &&State| **state != State::Draining;
         let running = self.workers.values().filter(counts).count();
         for _ in running..self.plan.options.workers {
             let id = self.children.spawn(self.plan.command()?);

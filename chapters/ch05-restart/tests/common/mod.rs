@@ -60,7 +60,7 @@ pub fn server_of(workers: usize, exec: &[&str]) -> Running {
     program().args(arguments).args(exec).start()
 }
 
-/// Blocks until `workers` are ready and do not retire.
+/// Blocks until `workers` are ready and do not drain.
 #[track_caller]
 pub fn wait_until_full(server: &Running, workers: usize) {
     eventually(&format!("{workers} workers that serve"), SOON, || {
@@ -68,13 +68,13 @@ pub fn wait_until_full(server: &Running, workers: usize) {
     });
 }
 
-/// The workers that are ready, and neither retire nor have exited: as the master's
+/// The workers that are ready, and neither drain nor have exited: as the master's
 /// log says.
 pub fn serving(server: &Running) -> BTreeSet<i32> {
     replay(server, "is").0
 }
 
-/// The most workers that ran at the same time and did not retire.
+/// The most workers that ran at the same time and did not drain.
 pub fn most_at_once(server: &Running) -> usize {
     replay(server, "started").1
 }

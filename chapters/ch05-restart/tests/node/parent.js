@@ -1,5 +1,5 @@
 // A master in Node. It starts one worker and gives it the listener; SIGUSR2 asks that worker
-// to retire. One line of JSON for each thing that happens.
+// to drain. One line of JSON for each thing that happens.
 //
 // Its own listener is closed once the worker has it: Node accepts on every listener that it
 // holds.
