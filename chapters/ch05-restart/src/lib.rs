@@ -5,17 +5,19 @@
 //! - [`Worker`] accepts connections and answers one request on each. When it
 //!   drains, it accepts no more, answers its open connections and exits.
 //!
-//! The program's master connects the two with chapter 4's events. It never accepts
-//! a connection.
+//! - [`Master`] connects the two with chapter 4's events. It never accepts a
+//!   connection.
 //!
 //! Read `supervisor.rs` and `master.rs` first, then `request.rs`, `connection.rs`
 //! and `worker.rs`; `main.rs` starts them.
 
 mod connection;
+mod master;
 mod request;
 mod supervisor;
 mod worker;
 
+pub use master::Master;
 pub use request::{Request, Response};
-pub use supervisor::{Action, Input, Supervisor};
+pub use supervisor::{Action, Input, State, Supervisor};
 pub use worker::{Handler, Worker};

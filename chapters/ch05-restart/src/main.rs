@@ -1,8 +1,6 @@
 // ANCHOR: top
 //! A master that keeps N workers alive, and the workers.
 
-mod master;
-
 use std::{
     panic::{self, PanicHookInfo},
     process::{self, ExitCode},
@@ -11,8 +9,8 @@ use std::{
 use anyhow::Context as _;
 use ch01_fork_ipc::inherited_channel;
 use ch03_handles::HandleChannel;
-use ch04_events::{SignalPipe, ignore_terminal_signals, survive_parent};
-use ch05_restart::{Handler, Request, Response, Worker};
+use ch04_events::{Children, SignalPipe, ignore_terminal_signals, survive_parent};
+use ch05_restart::{Handler, Master, Request, Response, Supervisor, Worker};
 use cli::{Arguments, Options, unexpected};
 use nix::sys::signal::Signal;
 // ANCHOR_END: top
@@ -51,10 +49,30 @@ fn main() -> ExitCode {
                 other => options.take(other, &mut arguments)?,
             }
         }
-        master::run(&options, crash_after)
+        master(options, crash_after)
     })
 }
 // ANCHOR_END: main
+
+// ANCHOR: master
+/// The parent.
+fn master(options: Options, crash_after: u64) -> anyhow::Result<ExitCode> {
+    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    let children = Children::new(&signals).context("cannot handle signals")?;
+    let listener = options.listen()?;
+    // Our own worker handles SIGTERM. Another program may die of it at once.
+    let supervisor =
+        Supervisor::new(options.workers).disconnect_first(options.exec.is_some());
+    let worker = move || {
+        let mut command = options.worker()?;
+        if options.exec.is_none() {
+            command.arg("--crash-after").arg(crash_after.to_string());
+        }
+        Ok(command)
+    };
+    Master::new(children, supervisor, listener, worker).run()
+}
+// ANCHOR_END: master
 
 // ANCHOR: worker
 /// A child.
@@ -102,7 +120,7 @@ struct Greeter {
 impl Handler for Greeter {
     fn handle(&mut self, _request: &Request) -> Response {
         let text = format!("handled by child, pid is {}\n", process::id());
-        Response { status: "200 OK", text }
+        Response::text("200 OK", text)
     }
 
     fn answered(&mut self) {

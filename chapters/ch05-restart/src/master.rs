@@ -1,94 +1,150 @@
 // ANCHOR: top
 //! The master: waits for events, tells the supervisor, and does what it decides.
 
-use std::{fmt::Display, net::TcpListener, process::ExitCode, time::Instant};
+use std::{
+    fmt::Display,
+    net::TcpListener,
+    ops::ControlFlow,
+    process::{Command, ExitCode},
+    time::Instant,
+};
 
 use anyhow::Context as _;
 use ch03_handles::Handle;
 use ch04_events::{Children, Event, Id};
-use ch05_restart::{Action, Input, Supervisor};
-use cli::{LogLimit, Options, complain, log, reason};
+use cli::{LogLimit, complain, log, reason};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+
+use crate::{Action, Input, Supervisor};
 // ANCHOR_END: top
 
 // ANCHOR: fields
 /// The parent of the workers: one thread, one loop. It never accepts a connection.
-struct Master<'a> {
-    options: &'a Options,
-    crash_after: u64,
-    children: Children,
-    supervisor: Supervisor,
+pub struct Master {
+    /// The workers, and the signals to this process.
+    pub children: Children,
+    /// What is decided about the workers.
+    pub supervisor: Supervisor,
+    /// Makes the command that starts a worker.
+    worker: Box<dyn Fn() -> anyhow::Result<Command>>,
     /// For the workers that start later. `None`: the server stops.
     listener: Option<TcpListener>,
+    /// Everything that happened before this time was recorded.
+    seen: Instant,
     /// For what workers can say without end, and do wrong without end.
     messages: LogLimit,
     errors: LogLimit,
 }
 // ANCHOR_END: fields
 
-// ANCHOR: run
-/// Runs until a signal stops the server.
-pub fn run(options: &Options, crash_after: u64) -> anyhow::Result<ExitCode> {
-    let mut master = Master::new(options, crash_after)?;
-    let mut seen = Instant::now();
-    loop {
-        for action in master.supervisor.decide(seen, Instant::now()) {
-            match action {
-                Action::Start => master.start()?,
-                Action::Disconnect(id) => master.disconnect(id),
-                Action::Terminate(id) => master.children.kill(id, Signal::SIGTERM),
-                Action::Kill(id) => master.children.kill(id, Signal::SIGKILL),
-                Action::LogPause(pause) => log(format_args!(
-                    "a worker never got ready: the next one starts in {} ms",
-                    pause.as_millis()
-                )),
-                Action::LogFull(count) => log(format_args!(
-                    "{count} workers run: none starts before another one exits"
-                )),
-                Action::Exit { forced: false } => return Ok(ExitCode::SUCCESS),
-                Action::Exit { forced: true } => return Ok(ExitCode::FAILURE),
-            }
-        }
-        seen = Instant::now();
-        let events = master.children.wait(master.supervisor.deadline());
-        for event in events.context("cannot wait for events")? {
-            master.on_event(event);
-        }
-    }
-}
-// ANCHOR_END: run
-
-impl Master<'_> {
+impl Master {
     // ANCHOR: new
-    fn new(options: &Options, crash_after: u64) -> anyhow::Result<Master<'_>> {
-        let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-        let children = Children::new(&signals).context("cannot handle signals")?;
-        let listener = Some(options.listen()?);
-        // Our own worker handles SIGTERM. Another program may die of it at once.
-        let supervisor = Supervisor::new(options.workers)
-            .disconnect_first(options.exec.is_some());
-        let (messages, errors) = (LogLimit::new(), LogLimit::new());
-        Ok(Master {
-            options,
-            crash_after,
+    /// A master that starts its workers with the command that `worker` returns, and
+    /// sends each of them `listener`.
+    pub fn new(
+        children: Children,
+        supervisor: Supervisor,
+        listener: TcpListener,
+        worker: impl Fn() -> anyhow::Result<Command> + 'static,
+    ) -> Master {
+        Master {
             children,
             supervisor,
-            listener,
-            messages,
-            errors,
-        })
+            worker: Box::new(worker),
+            listener: Some(listener),
+            seen: Instant::now(),
+            messages: LogLimit::new(),
+            errors: LogLimit::new(),
+        }
     }
     // ANCHOR_END: new
+
+    // ANCHOR: set_worker
+    /// Workers that start from now on are started with this command.
+    pub fn set_worker(
+        &mut self,
+        worker: impl Fn() -> anyhow::Result<Command> + 'static,
+    ) {
+        self.worker = Box::new(worker);
+    }
+    // ANCHOR_END: set_worker
+
+    // ANCHOR: run
+    /// Runs until a signal stops the server. Returns its exit code.
+    ///
+    /// # Errors
+    /// If a worker's command cannot be made, and those of poll(2).
+    pub fn run(mut self) -> anyhow::Result<ExitCode> {
+        loop {
+            match self.turn(None)? {
+                ControlFlow::Break(exit_code) => return Ok(exit_code),
+                ControlFlow::Continue(events) => {
+                    for event in events {
+                        if let Event::Signal(signal) = event {
+                            self.stop(format_args!("got {signal}"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    // ANCHOR_END: run
+
+    // ANCHOR: turn
+    /// One turn of the loop: does what the supervisor decides, waits, and records
+    /// what happens. Returns that, after `until` at the latest; or the exit code.
+    ///
+    /// # Errors
+    /// As [`run`](Master::run).
+    pub fn turn(
+        &mut self,
+        until: Option<Instant>,
+    ) -> anyhow::Result<ControlFlow<ExitCode, Vec<Event>>> {
+        for action in self.supervisor.decide(self.seen, Instant::now()) {
+            if let Action::Exit { forced } = action {
+                return Ok(ControlFlow::Break(ExitCode::from(u8::from(forced))));
+            }
+            self.carry_out(action)?;
+        }
+        self.seen = Instant::now();
+        let until = self.supervisor.deadline().into_iter().chain(until).min();
+        let events = self.children.wait(until).context("cannot wait for events")?;
+        for event in &events {
+            self.on_event(event);
+        }
+        Ok(ControlFlow::Continue(events))
+    }
+    // ANCHOR_END: turn
+
+    // ANCHOR: carry_out
+    /// Does what the supervisor has decided.
+    ///
+    /// # Errors
+    /// If a worker's command cannot be made.
+    pub fn carry_out(&mut self, action: Action) -> anyhow::Result<()> {
+        match action {
+            Action::Start => self.start()?,
+            Action::Disconnect(id) => self.disconnect(id),
+            Action::Terminate(id) => self.children.kill(id, Signal::SIGTERM),
+            Action::Kill(id) => self.children.kill(id, Signal::SIGKILL),
+            Action::LogPause(pause) => log(format_args!(
+                "a worker never got ready: the next one starts in {} ms",
+                pause.as_millis()
+            )),
+            Action::LogFull(count) => log(format_args!(
+                "{count} workers run: none starts before another one exits"
+            )),
+            Action::Exit { .. } => {}
+        }
+        Ok(())
+    }
+    // ANCHOR_END: carry_out
 
     // ANCHOR: start
     /// Starts a worker and sends it the listener.
     fn start(&mut self) -> anyhow::Result<()> {
-        let mut command = self.options.worker()?;
-        if self.options.exec.is_none() {
-            command.arg("--crash-after").arg(self.crash_after.to_string());
-        }
-        let id = self.children.spawn(command);
+        let id = self.children.spawn((self.worker)()?);
         self.record(Input::Started(id));
         let (Some(_), Some(listener)) = (self.children.pid(id), &self.listener)
         else {
@@ -114,8 +170,8 @@ impl Master<'_> {
 
     // ANCHOR: on_event
     /// Translates an event for the supervisor, and logs it.
-    fn on_event(&mut self, event: Event) {
-        match event {
+    fn on_event(&mut self, event: &Event) {
+        match *event {
             // The only handle that a worker is sent is its listener.
             Event::Acked(id) => {
                 self.log_worker(id, "is ready");
@@ -123,12 +179,12 @@ impl Master<'_> {
             }
             // Without a listener, a worker is of no use.
             Event::Returned(id, ..) => self.children.kill(id, Signal::SIGKILL),
-            Event::Message(id, message, _) if message["act"] == "suicide" => {
+            Event::Message(id, ref message, _) if message["act"] == "suicide" => {
                 if self.record(Input::Draining(id)) {
                     self.log_worker(id, "drains: it answers its open connections");
                 }
             }
-            Event::Message(id, message, _) => {
+            Event::Message(id, ref message, _) => {
                 let line = format!("{} says {message}", self.name(id));
                 self.messages.log(Instant::now(), line);
             }
@@ -142,12 +198,13 @@ impl Master<'_> {
             Event::Close(id, Err(_)) => {
                 self.record(Input::Exited(id));
             }
-            Event::Error(id, error) => {
+            Event::Error(id, ref error) => {
                 let line = format!("{}: {error}", self.name(id));
                 self.errors.complain(Instant::now(), line);
             }
-            Event::Signal(signal) => self.on_signal(signal),
-            Event::Spawn(_)
+            // For the caller.
+            Event::Signal(_)
+            | Event::Spawn(_)
             | Event::Output(..)
             | Event::Disconnect(_)
             | Event::Close(_, Ok(_)) => {}
@@ -155,19 +212,20 @@ impl Master<'_> {
     }
     // ANCHOR_END: on_event
 
-    // ANCHOR: on_signal
-    fn on_signal(&mut self, signal: Signal) {
+    // ANCHOR: stop
+    /// Stops the server. The second time: at once. The log says `why`.
+    pub fn stop(&mut self, why: impl Display) {
         if self.listener.take().is_some() {
             // From now on, clients that connect are refused once the workers have
             // closed their copies.
             log(format_args!(
-                "got {signal}: the workers answer their open connections \
+                "{why}: the workers answer their open connections \
                  (once more: end at once)"
             ));
         }
         self.record(Input::Stop);
     }
-    // ANCHOR_END: on_signal
+    // ANCHOR_END: stop
 
     // ANCHOR: helpers
     /// Closes the channel to a worker, if it is open.

@@ -20,13 +20,15 @@ pub struct Request {
     pub path: String,
 }
 
-/// A response: plain text.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// The status code and its reason, such as `200 OK`.
     pub status: &'static str,
+    /// What the body is, such as `text/plain`.
+    pub content_type: &'static str,
     /// The body.
-    pub text: String,
+    pub body: Vec<u8>,
 }
 // ANCHOR_END: types
 
@@ -96,21 +98,25 @@ fn check(head: &httparse::Request) -> Result<(), &'static str> {
 
 // ANCHOR: response
 impl Response {
-    /// Returns a response whose body is its status.
+    /// A response whose body is its status.
     pub fn new(status: &'static str) -> Response {
-        Response { status, text: format!("{status}\n") }
+        Response::text(status, format!("{status}\n"))
+    }
+
+    /// A response of plain text.
+    pub fn text(status: &'static str, text: String) -> Response {
+        Response { status, content_type: "text/plain", body: text.into() }
     }
 
     /// Prints the response. `head_only`: without the body, in answer to `HEAD`.
     pub(crate) fn print(&self, head_only: bool) -> Vec<u8> {
-        let Response { status, text } = self;
-        let length = text.len();
-        let body = if head_only { "" } else { text };
-        format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\n\
-             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        )
-        .into_bytes()
+        let Response { status, content_type, body } = self;
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n"
+        );
+        [head.as_bytes(), if head_only { b"" } else { body }].concat()
     }
 }
 // ANCHOR_END: response

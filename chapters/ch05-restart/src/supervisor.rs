@@ -78,15 +78,24 @@ pub enum Action {
 // ANCHOR: state
 /// The life of a worker, from its start until it exits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub enum State {
     /// It has no listener yet.
-    Starting { kill_at: Instant },
+    Starting {
+        /// When it is killed, if it is not ready.
+        kill_at: Instant,
+    },
     /// It accepts connections.
     Ready,
-    /// The server stops, and the channel to this worker is closed.
-    Disconnected { terminate_at: Instant },
+    /// It must drain, and its channel is closed. SIGTERM follows.
+    Disconnected {
+        /// When it is sent SIGTERM.
+        terminate_at: Instant,
+    },
     /// It accepts no more, and answers its open connections.
-    Draining { kill_at: Instant },
+    Draining {
+        /// When it is killed, if it has not exited.
+        kill_at: Instant,
+    },
     /// It was sent SIGKILL.
     Killed,
 }
@@ -142,6 +151,19 @@ impl Supervisor {
         Supervisor { disconnect_first, ..self }
     }
     // ANCHOR_END: disconnect_first
+
+    // ANCHOR: want
+    /// How many workers are to be ready, from now on. When it is fewer than before,
+    /// the caller says which of them must [`drain`](Supervisor::drain).
+    pub fn set_want(&mut self, want: usize) {
+        self.want = want;
+    }
+
+    /// The workers that have not exited, the oldest first.
+    pub fn workers(&self) -> impl Iterator<Item = (Id, State)> {
+        self.workers.iter().map(|(&id, &state)| (id, state))
+    }
+    // ANCHOR_END: want
 
     // ANCHOR: record
     /// Records what happened at `now`. Returns whether that changes anything: an
@@ -269,35 +291,44 @@ impl Supervisor {
     // ANCHOR_END: end_overdue
 
     // ANCHOR: stop_all
-    /// Asks every worker to drain that does not do so already. At the second
-    /// request, kills them all.
+    /// Asks every worker to drain. At the second request, kills them all.
     fn stop_all(&mut self, now: Instant) -> Vec<Action> {
-        let mut actions = Vec::new();
-        for (&id, state) in &mut self.workers {
-            match state {
-                State::Killed => {}
-                _ if self.forced => {
-                    *state = State::Killed;
-                    actions.push(Action::Kill(id));
-                }
-                State::Starting { .. } | State::Ready if self.disconnect_first => {
-                    let terminate_at = now + DISCONNECT_LIMIT;
-                    *state = State::Disconnected { terminate_at };
-                    actions.push(Action::Disconnect(id));
-                }
-                State::Starting { .. } | State::Ready => {
-                    *state = State::Draining { kill_at: now + DRAIN_LIMIT };
-                    actions.push(Action::Terminate(id));
-                }
-                State::Disconnected { .. } | State::Draining { .. } => {}
-            }
-        }
+        let ids: Vec<Id> = self.workers.keys().copied().collect();
+        let end = |id| match self.forced {
+            true => self.kill(id),
+            false => self.drain(now, id),
+        };
+        let mut actions: Vec<Action> = ids.into_iter().filter_map(end).collect();
         if self.workers.is_empty() || self.forced {
             actions.push(Action::Exit { forced: self.forced });
         }
         actions
     }
     // ANCHOR_END: stop_all
+
+    // ANCHOR: drain
+    /// What the master must do for a worker to drain. `None` if it does so
+    /// already, or has exited.
+    pub fn drain(&mut self, now: Instant, id: Id) -> Option<Action> {
+        let state = self.workers.get_mut(&id)?;
+        let (State::Starting { .. } | State::Ready) = state else { return None };
+        if self.disconnect_first {
+            let terminate_at = now + DISCONNECT_LIMIT;
+            *state = State::Disconnected { terminate_at };
+            return Some(Action::Disconnect(id));
+        }
+        *state = State::Draining { kill_at: now + DRAIN_LIMIT };
+        Some(Action::Terminate(id))
+    }
+
+    /// What the master must do to end a worker at once. `None` if that was done, or
+    /// it has exited.
+    pub fn kill(&mut self, id: Id) -> Option<Action> {
+        let state = self.workers.get_mut(&id)?;
+        let before = mem::replace(state, State::Killed);
+        (before != State::Killed).then_some(Action::Kill(id))
+    }
+    // ANCHOR_END: drain
 }
 
 // ANCHOR: state_deadline

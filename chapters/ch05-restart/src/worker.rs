@@ -15,7 +15,7 @@ use ch03_handles::{Handle, HandleChannel};
 use ch04_events::SignalPipe;
 use cli::{ACCEPT_PAUSE, LogLimit, complain, reason};
 use nix::poll::{PollFd, PollFlags};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Request, Response, connection::Connection};
 // ANCHOR_END: top
@@ -43,6 +43,9 @@ pub trait Handler {
 
     /// Called after a response was written: the kernel has it, the client may not.
     fn answered(&mut self) {}
+
+    /// Called for a message from the master that the worker has no use for.
+    fn on_message(&mut self, _message: &Value) {}
 }
 // ANCHOR_END: handler
 
@@ -110,31 +113,48 @@ impl<H: Handler> Worker<H> {
     /// Those of poll(2); none is expected.
     pub fn run(mut self) -> io::Result<u8> {
         loop {
-            // Before poll(2): if this process was stopped meanwhile (SIGSTOP), what
-            // has arrived counts before what the clock says.
-            let now = Instant::now();
-            for token in self.poll(now)? {
-                match token {
-                    Token::Signals => self.on_signal(),
-                    Token::Channel => self.on_channel(),
-                    Token::Connection(index) => self.serve(index),
-                    Token::Listener => self.accept(),
-                }
-            }
-            self.connections.retain(|connection| !connection.is_closed(now));
-            if let Some(Drain { until, exit_code }) = self.drain {
-                if self.connections.is_empty() || until <= now {
-                    return Ok(exit_code);
-                }
+            if let Some(exit_code) = self.turn(None)? {
+                return Ok(exit_code);
             }
         }
+    }
+
+    /// One turn of the loop: blocks until something is ready, or `until`, and does
+    /// it. Returns the exit code once the worker has drained.
+    ///
+    /// # Errors
+    /// Those of poll(2); none is expected.
+    pub fn turn(&mut self, until: Option<Instant>) -> io::Result<Option<u8>> {
+        // Before poll(2): if this process was stopped meanwhile (SIGSTOP), what
+        // has arrived counts before what the clock says.
+        let now = Instant::now();
+        for token in self.poll(now, until)? {
+            match token {
+                Token::Signals => self.on_signal(),
+                Token::Channel => self.on_channel(),
+                Token::Connection(index) => self.serve(index),
+                Token::Listener => self.accept(),
+            }
+        }
+        self.connections.retain(|connection| !connection.is_closed(now));
+        let drained =
+            |drain: &Drain| self.connections.is_empty() || drain.until <= now;
+        Ok(self
+            .drain
+            .as_ref()
+            .filter(|drain| drained(drain))
+            .map(|drain| drain.exit_code))
     }
     // ANCHOR_END: run
 
     // ANCHOR: poll
     /// Blocks until something is ready or a deadline passes. The listener is the
     /// last token: when its turn comes, the worker may have begun to drain.
-    fn poll(&mut self, now: Instant) -> io::Result<Vec<Token>> {
+    fn poll(
+        &mut self,
+        now: Instant,
+        until: Option<Instant>,
+    ) -> io::Result<Vec<Token>> {
         self.accept_at.take_if(|at| *at <= now);
         let signals = PollFd::new(self.signals.as_fd(), PollFlags::POLLIN);
         let mut polled = vec![(Token::Signals, signals)];
@@ -150,7 +170,7 @@ impl<H: Handler> Worker<H> {
             let fd = PollFd::new(listener.as_fd(), PollFlags::POLLIN);
             polled.push((Token::Listener, fd));
         }
-        poll_tokens(polled, self.deadline())
+        poll_tokens(polled, self.deadline().into_iter().chain(until).min())
     }
 
     fn has_room(&self) -> bool {
@@ -194,10 +214,9 @@ impl<H: Handler> Worker<H> {
                     self.channel = None;
                     return self.start_draining(ORPHAN_LIMIT, 0);
                 }
-                Received::Message(_)
-                | Received::Handle(..)
-                | Received::Acked
-                | Received::Returned(..) => {}
+                Received::Message(message) => self.handler.on_message(&message),
+                Received::Handle(..) | Received::Acked | Received::Returned(..) => {
+                }
             }
         }
     }
@@ -284,6 +303,21 @@ impl<H: Handler> Worker<H> {
     }
     // ANCHOR_END: handle
 
+    // ANCHOR: handler_and_send
+    /// The program that this worker runs.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// Sends a message to the master. Does nothing if the channel is closed.
+    pub fn send(&mut self, message: &Value) {
+        if let Some(channel) = &mut self.channel {
+            // If it cannot be sent, the master does without it.
+            let _ = channel.send(message);
+        }
+    }
+    // ANCHOR_END: handler_and_send
+
     // ANCHOR: start_draining
     /// Stops accepting, and asks the master for a replacement. The first reason
     /// sets the exit code; a later one can only bring the deadline closer.
@@ -295,10 +329,8 @@ impl<H: Handler> Worker<H> {
         }
         self.drain = Some(Drain { until, exit_code });
         self.listener = None;
-        if let Some(channel) = &mut self.channel {
-            // If it cannot be sent, the master replaces this worker when it exits.
-            let _ = channel.send(&json!({"act": "suicide"}));
-        }
+        // If it cannot be sent, the master replaces this worker when it exits.
+        self.send(&json!({"act": "suicide"}));
     }
     // ANCHOR_END: start_draining
 }
