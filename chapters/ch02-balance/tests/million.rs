@@ -39,7 +39,7 @@ fn a_million_connections_are_answered_and_cost_a_quarter_of_what_they_cost_in_no
     }
 
     let Some(node) = node() else { return };
-    let script = node_program(include_str!("node/article.js"));
+    let script = node_program(include_str!("node/parent.js"));
     let theirs = Program::new(node).arg(&script).start();
     let (node_report, node_cost) = measure(&theirs, NODE_CONNECTIONS);
     println!("node: {node_report}, {node_cost:?} of processor time a connection");

@@ -18,7 +18,7 @@ use testkit::{
 
 const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
-/// Which child has answered: the name in the reply, which must be the article's.
+/// Which child has answered: the name in the reply.
 #[track_caller]
 fn name_in(server: &Running, reply: &str) -> String {
     for name in ["normal", "special"] {

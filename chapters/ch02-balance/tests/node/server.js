@@ -1,4 +1,4 @@
-// A Node parent in the article's design, with two Rust workers: argv[2] is their program.
+// A Node parent in the design of chapter 2, with two Rust workers: argv[2] is their program.
 const { fork } = require('node:child_process');
 const { createServer } = require('node:net');
 

@@ -1,4 +1,4 @@
-// A Node child in the article's design: the parent sends it sockets, it answers them.
+// A Node child of chapter 2's parent: it is sent sockets, and answers them.
 const name = process.argv[2];
 process.on('message', (message, socket) => {
   if (message === 'socket' && socket) {

@@ -1,4 +1,4 @@
-// The article's design in Node: a parent that accepts and never reads, and two children in turn.
+// The design of chapter 2 in Node: a parent that accepts and never reads, and two children in turn.
 'use strict';
 const { fork } = require('node:child_process');
 const net = require('node:net');
