@@ -4,8 +4,8 @@
 use std::{
     fs::File,
     io::{self, Read},
-    os::fd::OwnedFd,
-    process::Command,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{ChildStderr, ChildStdout, Command},
 };
 
 use ch01_fork_ipc::Child;
@@ -58,7 +58,7 @@ enum Stage {
 /// a few hundred KiB for a channel, and [`HandleChannel::receive`] takes 64 KiB
 /// of that, or 64 messages: what is still unread after so many calls was not
 /// sent by the child, but by a descendant that writes without a pause.
-const LAST_RECEIVES: u32 = 16;
+pub(crate) const LAST_RECEIVES: u32 = 16;
 // ANCHOR_END: last_receives
 
 impl ChildState {
@@ -88,18 +88,32 @@ impl ChildState {
     }
 
     fn spawn(id: Id, command: Command) -> io::Result<ChildState> {
-        let (mut child, stream) = Child::spawn(command)?;
-        let channel = Some(HandleChannel::new(stream)?);
-        let stdout = child.stdout.take().map(OwnedFd::from);
-        let stderr = child.stderr.take().map(OwnedFd::from);
-        let mut output = Vec::new();
-        for end in stdout.into_iter().chain(stderr) {
-            // The child's end is another open file description, and still blocks.
-            fcntl(&end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-            output.push(File::from(end));
+        let (child, stream) = Child::spawn(command)?;
+        ChildState::observe(id, child, stream)
+    }
+
+    fn observe(
+        id: Id,
+        mut child: Child,
+        stream: UnixStream,
+    ) -> io::Result<ChildState> {
+        let ends = (child.stdout.take(), child.stderr.take());
+        match open_ends(stream, ends) {
+            Ok((channel, output)) => Ok(ChildState {
+                id,
+                pid: Some(child.pid()),
+                stage: Stage::Running(child),
+                channel: Some(channel),
+                connected: true,
+                output,
+            }),
+            Err(error) => {
+                // It is reported as a child that could not be started.
+                let _ = child.kill(Signal::SIGKILL);
+                let _ = child.wait();
+                Err(error)
+            }
         }
-        let (pid, stage) = (Some(child.pid()), Stage::Running(child));
-        Ok(ChildState { id, pid, stage, channel, connected: true, output })
     }
     // ANCHOR_END: start
 
@@ -245,4 +259,49 @@ impl ChildState {
         }
     }
     // ANCHOR_END: small
+}
+
+// ANCHOR: open_ends
+/// The channel to a child, and our ends of the pipes that it prints to. None of
+/// them blocks.
+fn open_ends(
+    stream: UnixStream,
+    (stdout, stderr): (Option<ChildStdout>, Option<ChildStderr>),
+) -> io::Result<(HandleChannel, Vec<File>)> {
+    let channel = HandleChannel::new(stream)?;
+    let mut output = Vec::new();
+    let ends = [stdout.map(OwnedFd::from), stderr.map(OwnedFd::from)];
+    for end in ends.into_iter().flatten() {
+        // The child's end is another open file description, and still blocks.
+        fcntl(&end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        output.push(File::from(end));
+    }
+    Ok((channel, output))
+}
+// ANCHOR_END: open_ends
+
+#[cfg(test)]
+mod tests {
+    use nix::{errno::Errno, sys::signal::kill};
+
+    use super::*;
+
+    /// A descriptor that was opened with `O_PATH` cannot be made non-blocking.
+    #[test]
+    fn a_child_that_cannot_be_observed_is_killed_and_reaped() {
+        let mut command = Command::new("sleep");
+        command.arg("1000");
+        let (mut child, stream) = Child::spawn(command).expect("it is started");
+        let path = OFlag::O_PATH;
+        let fd = nix::fcntl::open("/", path, nix::sys::stat::Mode::empty());
+        child.stdout = Some(ChildStdout::from(fd.expect("it is there")));
+        let pid = child.pid();
+        let error = ChildState::observe(Id(0), child, stream).expect_err("EBADF");
+        assert_eq!(errno(&error), Errno::EBADF);
+        assert_eq!(
+            kill(pid, None),
+            Err(Errno::ESRCH),
+            "neither process nor zombie"
+        );
+    }
 }

@@ -17,7 +17,10 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::{ChildError, Event, Id, SignalPipe, child_state::ChildState};
+use crate::{
+    ChildError, Event, Id, SignalPipe,
+    child_state::{ChildState, LAST_RECEIVES},
+};
 // ANCHOR_END: imports
 
 // ANCHOR: children
@@ -31,8 +34,19 @@ pub struct Children {
     signals: SignalPipe,
     /// What was not reported yet.
     events: Vec<Event>,
+    /// See [`seen`](Children::seen).
+    seen: Instant,
+    /// Turns in a row that found something, and when the first one began.
+    busy: Option<(Instant, u32)>,
 }
 // ANCHOR_END: children
+
+// ANCHOR: most_turns
+/// After so many turns, everything has been read that was there before them. The
+/// kernel holds less for a child than a turn reads in a few calls; but a child that
+/// writes without a pause has something to read in every turn.
+const MOST_TURNS: u32 = 2 * LAST_RECEIVES;
+// ANCHOR_END: most_turns
 
 // ANCHOR: token
 /// What poll(2) found ready.
@@ -53,8 +67,14 @@ impl Children {
     /// Those of [`SignalPipe::new`]. A process can have one `Children` at a time.
     pub fn new(signals: &[Signal]) -> io::Result<Children> {
         let signals = SignalPipe::new(&[signals, &[Signal::SIGCHLD]].concat())?;
-        let (children, events) = (BTreeMap::new(), Vec::new());
-        Ok(Children { children, next_id: 0, signals, events })
+        Ok(Children {
+            children: BTreeMap::new(),
+            next_id: 0,
+            signals,
+            events: Vec::new(),
+            seen: Instant::now(),
+            busy: None,
+        })
     }
 
     /// Starts a child, like Node's `fork()`. Whether that works is an event.
@@ -79,22 +99,26 @@ impl Children {
         // A child is forgotten one call after its `Close`: `pid` knows it until then.
         self.children.retain(|_, child| !child.is_closed());
         loop {
-            // Taken before poll(2). A signal can end poll(2) before it looks at any
-            // descriptor: then the next turn reports what is there.
-            let time_is_up = until.is_some_and(|until| until <= Instant::now());
             self.step(until)?;
-            // A child that this turn has reaped: the next one reports its exit.
-            let reaped = self.children.values().any(ChildState::is_reaped);
-            if !self.events.is_empty() || (time_is_up && !reaped) {
+            let time_is_up = until.is_some_and(|until| until <= self.seen);
+            if !self.events.is_empty() || time_is_up {
                 return Ok(mem::take(&mut self.events));
             }
         }
+    }
+
+    /// Everything that happened before this time was reported. Compare a deadline
+    /// with it, and not with the clock: if this process was stopped (SIGSTOP), what
+    /// happened in the meantime is handled before a deadline that has passed.
+    pub fn seen(&self) -> Instant {
+        self.seen
     }
     // ANCHOR_END: wait
 
     // ANCHOR: step
     /// One turn: waits, reads what has arrived, reports exits, looks for new exits.
     fn step(&mut self, until: Option<Instant>) -> io::Result<()> {
+        let began = Instant::now();
         // Do not block if there is something to report already.
         let reaped = self.children.values().any(ChildState::is_reaped);
         let at_once = reaped || !self.events.is_empty();
@@ -122,9 +146,25 @@ impl Children {
         if ready.contains(&Token::Signals) {
             self.take_signals();
         }
+        self.note_seen(began, ready.is_empty() && !reaped);
         Ok(())
     }
     // ANCHOR_END: step
+
+    // ANCHOR: note_seen
+    /// A turn that began at `began` found nothing, or something: then there may be
+    /// more.
+    fn note_seen(&mut self, began: Instant, found_nothing: bool) {
+        let (since, turns) = self.busy.take().unwrap_or((began, 0));
+        if found_nothing {
+            self.seen = began;
+        } else if turns == MOST_TURNS {
+            self.seen = since;
+        } else {
+            self.busy = Some((since, turns + 1));
+        }
+    }
+    // ANCHOR_END: note_seen
 
     // ANCHOR: poll
     fn poll(&self, until: Option<Instant>) -> io::Result<Vec<Token>> {

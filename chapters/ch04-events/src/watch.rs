@@ -2,7 +2,7 @@
 //! Runs any program as a child with a channel, and prints its events as JSON.
 
 use std::{
-    io, mem,
+    mem,
     process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use ch01_fork_ipc::ExitStatus;
 use ch04_events::{Children, Event, Id, Outcome};
-use cli::{Arguments, say, unexpected, write_all, wrong};
+use cli::{Arguments, pass_on, say, unexpected, wrong};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -67,9 +67,6 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
     let mut act_at = plan.after.map(|after| Instant::now() + after);
     let mut kill_at = None;
     loop {
-        // Taken before `wait`: if this process is stopped in there (SIGSTOP), the
-        // child's events are handled before a deadline that has passed meanwhile.
-        let now = Instant::now();
         for event in children.wait(act_at.into_iter().chain(kill_at).min())? {
             if let Some(line) = event_json(&event, &children) {
                 say(line);
@@ -78,7 +75,7 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
                 Event::Message(..) if plan.after.is_none() => {
                     plan.carry_out(&mut children, child);
                 }
-                Event::Output(_, bytes) => drop(write_all(io::stderr(), &bytes)),
+                Event::Output(_, bytes) => pass_on(&bytes),
                 Event::Close(..) => return Ok(ExitCode::SUCCESS),
                 // The first signal is passed on to the child. The second one
                 // kills it.
@@ -90,10 +87,11 @@ fn watch(command: Command, mut plan: Plan) -> anyhow::Result<ExitCode> {
                 _ => {}
             }
         }
-        if act_at.take_if(|at| *at <= now).is_some() {
+        let seen = children.seen();
+        if act_at.take_if(|at| *at <= seen).is_some() {
             plan.carry_out(&mut children, child);
         }
-        if kill_at.is_some_and(|at| at <= now) {
+        if kill_at.is_some_and(|at| at <= seen) {
             children.kill(child, Signal::SIGKILL);
             return Ok(ExitCode::FAILURE);
         }

@@ -126,6 +126,50 @@ fn an_exit_that_has_happened_is_reported_although_the_time_is_up() {
     assert_eq!(words(&events), ["exit Exited(4)", "close Ok(Exited(4))"]);
 }
 
+/// As above, with more than one call reads: messages, output and the exit are all
+/// reported before the deadline counts.
+#[test]
+fn a_deadline_counts_once_everything_before_it_is_reported() {
+    let (_turn, mut children) = children();
+    // 80,000 bytes: one call reads 64 KiB.
+    let send = format!("for i in {{1..40}}; do say '\"{:02000}\"'; done", 1);
+    let mut command = shell(&format!("{send}; echo hello; exit 4"));
+    command.stdout(Stdio::piped());
+    children.spawn(command);
+    eventually("the child has exited", LONG, || {
+        !zombies_of(id() as i32).is_empty()
+    });
+    // The handler of SIGCHLD may run in another thread.
+    thread::sleep(Duration::from_millis(50));
+    let (until, mut all) = (Instant::now(), Vec::new());
+    while children.seen() < until {
+        all.extend(children.wait(Some(until)).expect("poll"));
+    }
+    let words = words(&all);
+    let messages = words.iter().filter(|word| word.starts_with("message"));
+    assert_eq!(messages.count(), 40);
+    assert!(words.contains(&"output".to_owned()));
+    let last = words.last().map(String::as_str);
+    assert_eq!(last, Some("close Ok(Exited(4))"));
+}
+
+/// A child that writes without a pause does not put off a deadline.
+#[test]
+fn a_deadline_counts_although_a_child_floods() {
+    let (_turn, mut children) = children();
+    let flood = children.spawn(shell("exec yes 1 >&$fd"));
+    wait(&mut children, |all| all.len() > 1000);
+    let until = Instant::now();
+    let mut calls = 0;
+    while children.seen() < until {
+        children.wait(Some(until)).expect("poll");
+        calls += 1;
+        assert!(calls < 1000, "it never counts");
+    }
+    children.kill(flood, Signal::SIGKILL);
+    wait(&mut children, |all| closed(all) == 1);
+}
+
 #[test]
 fn a_signal_to_a_child_that_has_exited_is_no_error() {
     let (_turn, mut children) = children();

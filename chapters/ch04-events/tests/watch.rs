@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{thread, time::Duration};
+use std::{fs::File, process::Command, thread, time::Duration};
 
 use common::{
     DISCONNECT, LEAVES_ITS_OUTPUT, LEAVES_THE_CHANNEL, LONG, SPAWN, assert_events,
@@ -136,6 +136,26 @@ fn output_goes_to_standard_error_and_close_waits_for_all_of_it() {
     assert_eq!(output.stderr.matches('y').count(), 1);
 }
 
+/// Standard error is full: the events are all there, and the exit code says that
+/// something is missing.
+#[test]
+fn output_that_cannot_be_passed_on_fails() {
+    let full = || File::options().write(true).open("/dev/full").expect("Linux");
+    for (print, code) in [("", 0), ("echo x; echo y;", 1)] {
+        let child = bash(&format!("{print} exit 3"));
+        let output = Command::new(env!("CARGO_BIN_EXE_ch04-events"))
+            .args(["watch", "--"])
+            .args(child)
+            .stderr(full())
+            .output()
+            .expect("it is started");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let [exit, close] = exited(3);
+        assert_eq!(masked(&text), [SPAWN, DISCONNECT, &exit, &close]);
+        assert_eq!(output.status.code(), Some(code), "{print}");
+    }
+}
+
 #[test]
 fn exit_comes_at_once_and_close_when_the_grandchild_exits() {
     let [exit, close] = exited(5);
@@ -177,8 +197,11 @@ fn a_stopped_child_has_no_event() {
 fn a_watch_that_was_stopped_reports_what_happened_before_it_acts() {
     let (reader, writer) = pipe();
     let plan = ["--disconnect", "--after", "500"];
-    let running = watch(&plan, bash("say 1; read -r x; exit 4"));
-    let running = running.stdin(reader).start();
+    // 80,000 bytes: one call reads 64 KiB.
+    let text = format!("\"{:02000}\"", 2);
+    let send = format!("for i in {{1..40}}; do say '{text}'; done");
+    let script = format!("say 1; read -r x; {send}; exit 4");
+    let running = watch(&plan, bash(&script)).stdin(reader).start();
     running.wait_for_line(&message("1"));
     running.signal(Signal::SIGSTOP);
     drop(writer);
@@ -190,6 +213,9 @@ fn a_watch_that_was_stopped_reports_what_happened_before_it_acts() {
     assert!(running.wait(LONG).success());
     running.wait_for_line("close");
     let [exit, close] = exited(4);
-    let expected = [SPAWN, &message("1"), DISCONNECT, &exit, &close];
+    let (one, twos) = (message("1"), vec![message(&text); 40]);
+    let mut expected = vec![SPAWN, &one];
+    expected.extend(twos.iter().map(String::as_str));
+    expected.extend([DISCONNECT, &exit, &close]);
     assert_eq!(masked(&running.stdout()), expected, "and no second disconnect");
 }

@@ -30,8 +30,6 @@ pub struct Master {
     worker: Box<dyn Fn() -> anyhow::Result<Command>>,
     /// For the workers that start later. `None`: the server stops.
     listener: Option<TcpListener>,
-    /// Everything that happened before this time was recorded.
-    seen: Instant,
     /// For what workers can say without end, and do wrong without end.
     messages: LogLimit,
     errors: LogLimit,
@@ -53,7 +51,6 @@ impl Master {
             supervisor,
             worker: Box::new(worker),
             listener: Some(listener),
-            seen: Instant::now(),
             messages: LogLimit::new(),
             errors: LogLimit::new(),
         }
@@ -101,13 +98,13 @@ impl Master {
         &mut self,
         until: Option<Instant>,
     ) -> anyhow::Result<ControlFlow<ExitCode, Vec<Event>>> {
-        for action in self.supervisor.decide(self.seen, Instant::now()) {
+        let seen = self.children.seen();
+        for action in self.supervisor.decide(seen, Instant::now()) {
             if let Action::Exit { forced } = action {
                 return Ok(ControlFlow::Break(ExitCode::from(u8::from(forced))));
             }
             self.carry_out(action)?;
         }
-        self.seen = Instant::now();
         let until = self.supervisor.deadline().into_iter().chain(until).min();
         let events = self.children.wait(until).context("cannot wait for events")?;
         for event in &events {

@@ -34,15 +34,26 @@ pub fn say(line: impl Display) {
     let written = stdout
         .flush()
         .and_then(|()| write_all(&stdout, format!("{line}\n").as_bytes()));
+    note_loss("standard output", written);
+}
+
+/// Writes what a child has printed to standard error, and blocks until it is
+/// written. If that fails: as [`say`].
+pub fn pass_on(bytes: &[u8]) {
+    let stderr = io::stderr().lock();
+    note_loss("standard error", write_all(&stderr, bytes));
+}
+
+fn note_loss(stream: &str, written: io::Result<()>) {
     let Err(error) = written else { return };
     let is_lost = error.kind() != ErrorKind::BrokenPipe;
     if is_lost && !OUTPUT_LOST.swap(true, Ordering::Relaxed) {
         let why = reason(&error);
-        complain(format_args!("cannot write to standard output: {why}"));
+        complain(format_args!("cannot write to {stream}: {why}"));
     }
 }
 
-/// Whether [`say`] has failed to write a line.
+/// Whether [`say`] or [`pass_on`] has failed to write.
 pub(crate) fn is_lost() -> bool {
     OUTPUT_LOST.load(Ordering::Relaxed)
 }
