@@ -78,8 +78,14 @@ impl Master {
                 ControlFlow::Break(exit_code) => return Ok(exit_code),
                 ControlFlow::Continue(events) => {
                     for event in events {
-                        if let Event::Signal(signal) = event {
-                            self.stop(format_args!("got {signal}"));
+                        match event {
+                            Event::Signal(signal) => {
+                                self.stop(format_args!("got {signal}"));
+                            }
+                            Event::Message(id, message, _) => {
+                                self.log_message(id, &message);
+                            }
+                            _ => {}
                         }
                     }
                 }
@@ -171,8 +177,9 @@ impl Master {
         match *event {
             // The only handle that a worker is sent is its listener.
             Event::Acked(id) => {
-                self.log_worker(id, "is ready");
-                self.record(Input::Ready(id));
+                if self.record(Input::Ready(id)) {
+                    self.log_worker(id, "is ready");
+                }
             }
             // Without a listener, a worker is of no use.
             Event::Returned(id, ..) => self.children.kill(id, Signal::SIGKILL),
@@ -181,13 +188,10 @@ impl Master {
                     self.log_worker(id, "drains: it answers its open connections");
                 }
             }
-            Event::Message(id, ref message, _) => {
-                let line = format!("{} says {message}", self.name(id));
-                self.messages.log(Instant::now(), line);
-            }
             Event::Exit(id, status) => {
-                self.log_worker(id, status);
-                self.record(Input::Exited(id));
+                if self.record(Input::Exited(id)) {
+                    self.log_worker(id, status);
+                }
                 // A descendant that inherited the channel would keep it open.
                 self.disconnect(id);
             }
@@ -201,6 +205,7 @@ impl Master {
             }
             // For the caller.
             Event::Signal(_)
+            | Event::Message(..)
             | Event::Spawn(_)
             | Event::Output(..)
             | Event::Disconnect(_)
@@ -235,6 +240,14 @@ impl Master {
     /// Returns whether that changes anything.
     fn record(&mut self, input: Input) -> bool {
         self.supervisor.record(Instant::now(), input)
+    }
+
+    /// Logs a message that means nothing to the master.
+    fn log_message(&self, id: Id, message: &Value) {
+        if message["act"] != "suicide" {
+            let line = format!("{} says {message}", self.name(id));
+            self.messages.log(Instant::now(), line);
+        }
     }
 
     fn log_worker(&self, id: Id, what: impl Display) {
