@@ -426,8 +426,16 @@ fn ask(addr: SocketAddr) -> Result<String, String> {
 }
 
 /// Whether a listener that only the worker has is closed in time.
+///
+/// If the worker has it open and does not accept, the backlog is full after a while, and
+/// connect(2) blocks. That is no refusal.
 fn is_closed(addr: SocketAddr) -> bool {
-    try_eventually(LIMIT, || TcpStream::connect(addr).err()).is_some()
+    let a_moment = Duration::from_millis(100);
+    let is_refused = || {
+        let error = TcpStream::connect_timeout(&addr, a_moment).err()?;
+        (error.kind() == ErrorKind::ConnectionRefused).then_some(())
+    };
+    try_eventually(LIMIT, is_refused).is_some()
 }
 
 /// Whether a thread of the process runs, or would if a CPU was free.

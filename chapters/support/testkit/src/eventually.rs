@@ -21,9 +21,13 @@ pub fn eventually(
     within: Duration,
     mut condition: impl FnMut() -> bool,
 ) {
-    if try_eventually(within, || condition().then_some(())).is_none() {
-        panic!("waited {within:?} in vain: {what}");
+    if try_eventually(within, || condition().then_some(())).is_some() {
+        return;
     }
+    if time_limit::is_up() {
+        panic!("waited in vain: {what}\n{}", time_limit::reason());
+    }
+    panic!("waited {within:?} in vain: {what}");
 }
 
 /// Blocks until `look` finds something; `None` if it does not find it `within` that
@@ -31,6 +35,9 @@ pub fn eventually(
 ///
 /// The last look comes *after* the deadline: on a busy machine this thread may not
 /// run for a while, and that is not the program's fault.
+///
+/// Once the time of all tests is up, it finds nothing: the programs are killed then, so what
+/// it would see (an exit, an end, a refused connection) is not the program's doing.
 pub fn try_eventually<T>(
     within: Duration,
     look: impl FnMut() -> Option<T>,
@@ -38,7 +45,8 @@ pub fn try_eventually<T>(
     look_until(within, time_limit::is_up, look)
 }
 
-/// Like [`try_eventually`], even after the [`time_limit`]: for cleaning up.
+/// Like [`try_eventually`], even after the [`time_limit`]: for cleaning up, and for
+/// messages.
 pub(crate) fn clean_up_eventually<T>(
     within: Duration,
     look: impl FnMut() -> Option<T>,
@@ -53,8 +61,12 @@ fn look_until<T>(
 ) -> Option<T> {
     let deadline = Instant::now() + within;
     loop {
-        let is_last = Instant::now() >= deadline || is_time_up();
+        let is_last = Instant::now() >= deadline;
         let found = look();
+        // In this order: the programs are killed after the time is up, never before.
+        if is_time_up() {
+            return None;
+        }
         if found.is_some() || is_last {
             return found;
         }

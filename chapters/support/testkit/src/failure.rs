@@ -6,6 +6,7 @@ use std::sync::{Arc, Once};
 use std::{env, thread};
 
 use crate::capture::Capture;
+use crate::time_limit;
 
 thread_local! {
     /// The standard error of the programs that this thread's test has started, even
@@ -33,13 +34,19 @@ pub(crate) fn watch(stderr: &Arc<Capture>) {
 }
 
 /// Prints a panic as std does, but for the backtrace. If the program stopped at a
-/// `todo!()`, that is the message: what else the test has seen follows from it.
+/// `todo!()`, that is the message: what else the test has seen follows from it. If the
+/// time of all tests is up, it says so: the test's own words may not know.
 fn report(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or(payload.downcast_ref::<String>().map(String::as_str));
     let message = todo_in_program()
         .unwrap_or_else(|| text.unwrap_or("a panic without a message").to_owned());
+    let reason = time_limit::reason();
+    let message = match time_limit::is_up() && !message.contains(&reason) {
+        true => format!("{message}\nThe time is up: {reason}"),
+        false => message,
+    };
     let thread = thread::current();
     let name = thread.name().unwrap_or("without a name");
     let place = panic.location().map(|it| format!(" at {it}")).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -11,11 +12,11 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::capture::Capture;
-use crate::eventually::try_eventually;
+use crate::eventually::{clean_up_eventually, try_eventually};
 use crate::lock::lock;
 use crate::process_tree::ProcessTree;
 use crate::processes::{Process, Table};
-use crate::sandbox;
+use crate::{sandbox, time_limit};
 
 /// How long a line that a test waits for may take.
 const LINE_LIMIT: Duration = Duration::from_secs(10);
@@ -27,7 +28,8 @@ const OUTPUT_LIMIT: Duration = Duration::from_millis(300);
 /// A message shows so many bytes of each output stream.
 const SHOWN: usize = 4 << 10;
 
-/// A running program. Dropping it kills the program and all its descendants.
+/// A running program. Dropping it kills the program and all its descendants, and panics if
+/// the [sandbox] has killed it before: then no test may pass.
 ///
 /// All methods take `&self`, so several threads can use it at once.
 pub struct Running {
@@ -138,7 +140,7 @@ impl Running {
     pub(crate) fn finish(self, limit: Duration) -> Output {
         let ended = || self.try_wait().filter(|_| self.output_ended());
         let status = try_eventually(limit, ended);
-        assert!(self.tree.kill_reason().is_none(), "{}", self.describe());
+        assert!(self.reason_to_fail().is_none(), "{}", self.describe());
         match status {
             Some(status) => {
                 Output { status, stdout: self.stdout(), stderr: self.stderr() }
@@ -260,6 +262,14 @@ impl Running {
         self.addr().port()
     }
 
+    /// Why no test of this program may pass: it was killed by the tests, or is about to be
+    /// because the time of all tests is up. What the test has seen is then not the program's
+    /// doing.
+    fn reason_to_fail(&self) -> Option<String> {
+        let reason = self.tree.kill_reason().map(str::to_owned);
+        reason.or_else(|| time_limit::is_up().then(time_limit::reason))
+    }
+
     /// What the reader of a failure needs to know: whether it runs, or its exit
     /// status; why it was killed, if it was; and the end of what it has printed.
     pub fn describe(&self) -> String {
@@ -267,7 +277,7 @@ impl Running {
         if status.is_some() {
             // The last bytes that it wrote may not have been read yet.
             let ended = || self.output_ended().then_some(());
-            let _ = try_eventually(OUTPUT_LIMIT, ended);
+            let _ = clean_up_eventually(OUTPUT_LIMIT, ended);
         }
         let state = match status {
             None => "is running".to_owned(),
@@ -276,7 +286,7 @@ impl Running {
             }
             Some(status) => format!("has exited ({status})"),
         };
-        let killed = match self.tree.kill_reason() {
+        let killed = match self.reason_to_fail() {
             Some(reason) => format!("The tests have killed it: {reason}\n"),
             None => String::new(),
         };
@@ -289,8 +299,10 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// Never panics: it may run because a test has panicked.
+    /// Fails a test whose program was killed by the tests, whatever that test has seen.
+    /// Does not panic if it runs because a test has panicked.
     fn drop(&mut self) {
+        let failure = self.reason_to_fail().map(|_| self.describe());
         for process in self.tree.kill() {
             let command = process.command_line();
             eprintln!("process {} survived SIGKILL: {command}", process.pid);
@@ -298,6 +310,9 @@ impl Drop for Running {
         sandbox::kill_orphans();
         // Last, because its pid and group stay its own until it is reaped.
         let _ = lock(&self.child).try_wait();
+        if let Some(failure) = failure.filter(|_| !thread::panicking()) {
+            panic!("{failure}");
+        }
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
+use nix::sys::time::TimeValLike as _;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
@@ -39,7 +41,6 @@ static WATCHDOG: OnceLock<Watchdog> = OnceLock::new();
 /// leader is never taken for an orphan.
 pub(crate) fn watch(tree: &Arc<ProcessTree>) {
     let watchdog = WATCHDOG.get_or_init(|| {
-        time_limit::start();
         // Orphans become our children, not those of process 1.
         let _ = nix::sys::prctl::set_child_subreaper(true);
         thread::spawn(run);
@@ -51,15 +52,28 @@ pub(crate) fn watch(tree: &Arc<ProcessTree>) {
 
 fn run() {
     let mut has_told = false;
+    let (mut began, mut worked) = (Instant::now(), cpu_time());
     loop {
         thread::sleep(PAUSE);
         let Some(watchdog) = WATCHDOG.get() else { continue };
         watchdog.look();
+        let (now, worked_now) = (Instant::now(), cpu_time());
+        time_limit::count(now - began, PAUSE, worked_now.saturating_sub(worked));
+        (began, worked) = (now, worked_now);
         if time_limit::is_up() && !has_told {
             has_told = true;
             tell_that_time_is_up();
         }
     }
+}
+
+/// The CPU time that this thread has used.
+fn cpu_time() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD);
+    let times = usage.map(|it| [it.user_time(), it.system_time()]);
+    let micros =
+        times.map_or(0, |it| it.iter().map(|it| it.num_microseconds()).sum());
+    Duration::from_micros(micros.max(0) as u64)
 }
 
 /// Each test fails with words of its own; this explains them all. Not with
@@ -137,11 +151,7 @@ impl Watchdog {
 /// The limit that a program with so many processes has broken, if it has.
 fn violation(tree: &ProcessTree, processes: usize) -> Option<String> {
     if time_limit::is_up() {
-        return Some(format!(
-            "all tests together may take {} s. Does it wait for something that never happens, or \
-             loop without end?",
-            time_limit::seconds()
-        ));
+        return Some(time_limit::reason());
     }
     if tree.stdout.is_over_limit() || tree.stderr.is_over_limit() {
         return Some(format!(
