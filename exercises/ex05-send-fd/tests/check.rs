@@ -138,7 +138,7 @@ fn a_list_that_was_cut_off_is_an_error_and_all_of_it_is_closed() {
             "{story}. `receive` returns an error, as it should. But the descriptors that did \
              arrive are still open, with the numbers {leaked:?}, and no code of yours knows \
              them. nix's cmsgs() returns an error in this case and does not show them. \
-             harness::numbers does: who owns what it returns?"
+             harness::numbers does: which code closes the descriptors that it returns?"
         );
         send_with(&program, &channel, "and on", &[]);
         let hint = "A list of descriptors was cut off, and then a message without descriptors was \

@@ -422,12 +422,22 @@ fn a_worker_that_ignores_sigterm_is_killed() {
     let args = ["web=deaf", "mail=good", "--stop-limit", "700"];
     let server = serving(&args, &["web", "mail"]);
     let family = server.processes();
+    let began = Instant::now();
     server.signal(Signal::SIGTERM);
     assert_stops(
         &server,
         "SIGTERM was sent to your program, and `web` ignores it. It is to be killed 700 ms \
          later (`stop_limit`)",
         "Which signal cannot be ignored, and what wakes your program when it is time to send it?",
+    );
+    let took = began.elapsed();
+    assert!(
+        took >= Duration::from_millis(700),
+        "SIGTERM was sent to your program. `web` ignores it and runs until it is killed, 700 \
+         ms later (`stop_limit`); but your program has exited after {} ms. Do you wait until \
+         all workers have exited?\n{}",
+        took.as_millis(),
+        server.describe()
     );
     assert_eq!(
         server.stdout().matches(" says goodbye").count(),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ch02_balance::Received;
 use ch03_handles::{Handle, HandleChannel};
 use serde_json::{Value, json};
-use testkit::http::{self, Client, Response};
+use testkit::http::{self, Client, Response, in_words};
 use testkit::{Running, Signal, cpu_time, exercise, fds, pid_in, try_eventually};
 
 /// How long we wait for what should happen at once. Long, because the machine may
@@ -70,7 +70,8 @@ fn worker_for(listener: TcpListener, args: &[&str]) -> Worker {
     assert!(
         matches!(first, Some(Received::Acked)),
         "the worker was sent a listener, and acknowledges it when you call `receive` on the \
-         channel. In {waited} came: {first:?}. Does your loop receive?\n{}",
+         channel. In {waited} the test received {}. Does your loop receive?\n{}",
+        received_in_words(first.as_ref()),
         worker.process.describe()
     );
     worker.idle_fds = worker.open_fds();
@@ -82,13 +83,7 @@ impl Worker {
     /// nothing. Also returns how long that took, in words.
     fn next(&mut self) -> (Option<Received<Handle>>, String) {
         let began = Instant::now();
-        let (channel, received) = (&mut self.channel, &mut self.received);
-        let next = try_eventually(SOON, || {
-            if received.is_empty() {
-                received.extend(channel.as_mut()?.receive());
-            }
-            received.pop_front()
-        });
+        let next = self.next_within(SOON);
         let waited = format!("{:.1?} ({SOON:?} at most)", began.elapsed());
         if matches!(next, Some(Received::Closed(_))) {
             // It may be about to exit, and say why.
@@ -97,6 +92,16 @@ impl Worker {
             let _ = try_eventually(SOON / 6, || over().then_some(()));
         }
         (next, waited)
+    }
+
+    fn next_within(&mut self, limit: Duration) -> Option<Received<Handle>> {
+        let (channel, received) = (&mut self.channel, &mut self.received);
+        try_eventually(limit, || {
+            if received.is_empty() {
+                received.extend(channel.as_mut()?.receive());
+            }
+            received.pop_front()
+        })
     }
 
     fn open_fds(&self) -> usize {
@@ -119,8 +124,9 @@ impl Worker {
         assert!(
             matches!(&said, Some(Received::Message(it)) if *it == suicide),
             "{why}. The worker should send {suicide} to its parent, and at once: the \
-             replacement has to start while this worker still answers. In {waited} came: \
-             {said:?}.\n{}",
+             replacement has to start while this worker still answers. In {waited} the parent \
+             received {}.\n{}",
+            received_in_words(said.as_ref()),
             self.process.describe()
         );
     }
@@ -156,8 +162,8 @@ impl Worker {
         assert!(
             response.as_ref().is_ok_and(|response| !is_last(response)),
             "a client has sent a request. The worker does not drain, so the response should \
-             come without `Connection: close`: the client may ask again. It is: \
-             {response:?}\n{}",
+             come without `Connection: close`: the client may ask again. The client got {}\n{}",
+            in_words(&response),
             self.process.describe()
         );
         client
@@ -181,7 +187,8 @@ impl Worker {
         };
         assert!(
             status.is_some_and(|status| status.success()),
-            "{why} So the worker should exit, with 0; but it {how}.\n{}",
+            "{why} So the worker should exit, with 0; but it {how}. What does your loop still wait \
+             for, or which error does `serve` return?\n{}",
             self.process.describe()
         );
     }
@@ -207,12 +214,32 @@ impl Worker {
 
     #[track_caller]
     fn assert_runs(&self, when: &str, hint: &str) {
-        let status = self.process.try_wait();
-        assert!(
-            status.is_none(),
-            "{when}. The worker has exited ({status:?}). {hint}\n{}",
-            self.process.describe()
-        );
+        if let Some(status) = self.process.try_wait() {
+            panic!(
+                "{when}. The worker has exited ({status}). {hint}\n{}",
+                self.process.describe()
+            );
+        }
+    }
+}
+
+/// What the worker has sent, in words for the message of a failure.
+fn received_in_words(received: Option<&Received<Handle>>) -> String {
+    match received {
+        None => "nothing".to_owned(),
+        Some(Received::Message(message)) => format!("the message {message}"),
+        Some(Received::Handle(message, _)) => {
+            format!("a handle with the message {message}")
+        }
+        Some(Received::Acked) => "an acknowledgement".to_owned(),
+        Some(Received::Returned(..)) => {
+            "the listener, which it could not take".to_owned()
+        }
+        Some(Received::Ignored(why)) => format!("what is no message ({why})"),
+        Some(Received::Closed(None)) => "the end of the channel".to_owned(),
+        Some(Received::Closed(Some(error))) => {
+            format!("the end of the channel ({error})")
+        }
     }
 }
 
@@ -230,14 +257,16 @@ fn finish(mut client: Client, rest: &[u8], worker: &Worker, story: &str) {
         by,
         Some(worker.process.pid()),
         "{story}. It should be answered by the worker that had accepted it (on the right); it \
-         got {response:?}. What must this worker still do before it exits?\n{}",
+         got {}. What must this worker still do before it exits?\n{}",
+        in_words(&response),
         worker.process.describe()
     );
     assert!(
         response.as_ref().is_ok_and(is_last),
         "{story}. It was answered, but without `Connection: close`: so it keeps the \
          connection, and sends the next request to a worker that is about to exit. What do you \
-         pass to `step` during a drain? {response:?}"
+         pass to `step` during a drain? The client got {}",
+        in_words(&response)
     );
 }
 
@@ -250,7 +279,8 @@ fn it_answers_many_requests_on_one_connection_and_on_many() {
         assert!(
             response.as_ref().is_ok_and(|response| !is_last(response)),
             "a client has sent request {number} on its connection. The worker does not drain, \
-             so the response should come without `Connection: close`; it is {response:?}\n{}",
+             so the response should come without `Connection: close`; the client got {}\n{}",
+            in_words(&response),
             worker.process.describe()
         );
     }
@@ -259,8 +289,9 @@ fn it_answers_many_requests_on_one_connection_and_on_many() {
         let response = http::get(worker.addr);
         assert!(
             response.is_ok(),
-            "{number} clients have connected, one after another. The last one got no response: \
-             {response:?}. The loop has to accept, and to go on with each connection.\n{}",
+            "{number} clients have connected, one after another. The last one got {}. What does \
+             your loop do after `wait`? It has to accept, and to go on with each connection.\n{}",
+            in_words(&response),
             worker.process.describe()
         );
     }
@@ -309,7 +340,8 @@ fn an_idle_connection_is_kept_and_gets_one_more_response() {
     finish(client, REQUEST, &worker, story);
     worker.assert_runs(
         "one of two clients has got its last response",
-        "The other one may still ask.",
+        "The other one may still ask. What must be true of all connections before `serve` \
+         returns?",
     );
     finish(second, REQUEST, &worker, story);
     worker.wait_for_exit(
@@ -339,8 +371,9 @@ fn after_a_crash_all_clients_are_answered() {
     let response = crash.read_response();
     assert!(
         response.is_ok(),
-        "the worker's program fails after its first response, but there is no response: \
-         {response:?}\n{}",
+        "the worker's program fails after its first response, so its client should have that \
+         response. The client got {}. Do you drop the connection whose step is `Failed`?\n{}",
+        in_words(&response),
         worker.process.describe()
     );
     worker.wait_for_suicide("the worker's program has failed (`Step::Failed`)");
@@ -379,14 +412,15 @@ fn suicide_is_said_once_however_many_reasons_there_are() {
     while let (Some(said), _) = worker.next() {
         match said {
             Received::Closed(_) => break,
-            said => more.push(said),
+            said => more.push(received_in_words(Some(&said))),
         }
     }
     assert!(
         more.is_empty(),
         "SIGTERM arrived, and the worker has said that it drains. Then SIGTERM arrived again, \
-         and its program failed, and it has sent more: {more:?}. Its parent starts a \
-         replacement each time. How do you know that the worker drains already?"
+         and its program failed, and it has sent more: {}. Its parent starts a replacement \
+         each time. How do you know that the worker drains already?",
+        more.join(", ")
     );
 }
 
@@ -400,12 +434,18 @@ fn a_client_that_connects_during_the_drain_is_left_to_another_worker() {
     newcomer.stream().set_read_timeout(Some(A_WHILE)).expect("a time-out");
     let early = newcomer.stream().peek(&mut [0]);
     newcomer.stream().set_read_timeout(Some(SOON)).expect("a time-out");
-    assert!(
-        early.is_err(),
-        "a client has connected during the drain, and in {A_WHILE:?} the worker that drains \
-         has sent it something ({early:?} bytes; 0 is the end of the stream). It should stay \
-         in the backlog, for another worker. When do you call `accept`?"
-    );
+    if let Ok(bytes) = early {
+        let what = if bytes == 0 {
+            "has closed its connection"
+        } else {
+            "has answered it"
+        };
+        panic!(
+            "a client has connected during the drain, and in {A_WHILE:?} the worker that \
+             drains {what}. The client should stay in the backlog, for another worker. When do \
+             you call `accept`?"
+        );
+    }
     old.assert_sleeps("the worker drains, and a client waits in the backlog");
     assert!(
         !old.has_listener(),
@@ -425,8 +465,49 @@ fn a_client_that_connects_during_the_drain_is_left_to_another_worker() {
         by,
         Some(new.process.pid()),
         "a client has connected during the drain, and stayed in the backlog. Now another \
-         worker has the listener, and should accept and answer it. The client got \
-         {response:?}. Did the old worker accept it?"
+         worker has the listener, and should accept and answer it. The client got {}. Did the \
+         old worker accept it?",
+        in_words(&response)
+    );
+}
+
+#[test]
+fn a_listener_that_arrives_during_the_drain_is_not_served() {
+    let mut worker = worker(&["--limit", FOR_EVER]);
+    let client = worker.client(&REQUEST[..HALF]);
+    worker.sigterm();
+    worker.wait_for_suicide("SIGTERM arrived");
+    worker.listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    worker.addr = worker.listener.local_addr().expect("its address");
+    let copy = Handle::TcpListener(worker.listener.try_clone().expect("a copy"));
+    let channel = worker.channel.as_mut().expect("it is open");
+    channel.send_handle(Value::from("server"), copy).expect("to send the listener");
+    // A worker that does not receive any more does not acknowledge it. That is fine too.
+    let received = worker.next_within(SOON / 3);
+    let late = worker.caller(REQUEST);
+    late.stream().set_read_timeout(Some(A_WHILE)).expect("a time-out");
+    let story = "the worker drains, because SIGTERM arrived, and a client has sent half a \
+                 request. Now a listener has arrived";
+    assert!(
+        late.stream().peek(&mut [0]).is_err(),
+        "{story}, and a client has connected to it. The worker has accepted this connection. A \
+         worker that drains accepts none. What do you do with a listener that arrives during \
+         the drain?"
+    );
+    if matches!(received, Some(Received::Acked)) {
+        let closed =
+            try_eventually(SOON, || (!worker.has_listener()).then_some(()));
+        assert!(
+            closed.is_some(),
+            "{story}, and {SOON:?} later the worker still has it open. What closes it?"
+        );
+    }
+    worker.assert_sleeps(story);
+    let story = "a client had sent half a request when SIGTERM arrived. Then a listener \
+                 arrived, and now the client has sent the rest";
+    finish(client, &REQUEST[HALF..], &worker, story);
+    worker.wait_for_exit(
+        "SIGTERM arrived, and the only client has closed its connection.",
     );
 }
 
@@ -436,11 +517,16 @@ fn a_connection_is_kept_until_the_limit_and_no_longer() {
     let limit = ["--limit", "900"];
     // One worker is asked once; nothing happens to it after that. The other is
     // asked again and again.
-    let (alone, pestered) = (worker(&limit), worker(&limit));
+    let (alone, mut pestered) = (worker(&limit), worker(&limit));
     let (_half, _idle) = (alone.client(&REQUEST[..HALF]), alone.kept_client());
     let _client = pestered.client(&REQUEST[..HALF]);
     let began = Instant::now();
     alone.sigterm();
+    pestered.sigterm();
+    // If no drain has begun, the question below about its deadline would mislead.
+    pestered.wait_for_suicide(
+        "a client has sent half a request, and never sends the rest. SIGTERM arrived",
+    );
     let exited = try_eventually(LIMIT + SOON, || {
         pestered.sigterm();
         sleep(Duration::from_millis(20));
@@ -456,7 +542,7 @@ fn a_connection_is_kept_until_the_limit_and_no_longer() {
     assert!(
         took >= LIMIT,
         "a client had sent half a request when the drain began. It has {LIMIT:?} to send the \
-         rest, and the worker has exited after {took:?}. Why?\n{}",
+         rest, and the worker has exited after {took:.1?}. Which condition ends your loop?\n{}",
         pestered.process.describe()
     );
     pestered.wait_for_exit("the limit is over.");
@@ -486,7 +572,8 @@ fn when_its_parent_has_exited_it_drains_as_well() {
     );
     worker.assert_runs(
         "the worker's parent has exited, and a client has sent half a request",
-        "The client may send the rest.",
+        "The client may send the rest. Does your loop end with the channel, or with the last \
+         connection?",
     );
     let story = "a client had sent half a request when the worker's parent exited, and has \
                  sent the rest now";

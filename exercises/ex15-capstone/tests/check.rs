@@ -5,7 +5,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use testkit::http::{self, Client, Response};
+use testkit::http::{self, Client, Response, in_words};
 use testkit::load::{Background, Kind, Load, Report};
 use testkit::{
     Process, Running, Signal, cpu_time, exercise, fds, pid_in, try_eventually,
@@ -131,7 +131,8 @@ fn ask(server: &Running, hint: &str) -> i32 {
     let pid = response.as_ref().ok().and_then(|it| pid_in(&it.body));
     pid.unwrap_or_else(|| {
         panic!(
-            "{hint}\nThe client got {response:?}, after {:.1?} (it waits for 10 s at most).\n{}",
+            "{hint}\nThe client got {}, after {:.1?} (it waits for 10 s at most).\n{}",
+            in_words(&response),
             began.elapsed(),
             server.describe()
         )
@@ -183,13 +184,15 @@ fn finish(client: &mut Client, rest: &[u8], worker: i32, story: &str) {
         by,
         Some(worker),
         "{story}. The worker that had accepted it (on the right) should answer; but the client \
-         got {response:?}. When may a worker exit?"
+         got {}. When may a worker exit?",
+        in_words(&response)
     );
     assert!(
         response.as_ref().is_ok_and(is_last),
         "{story}. It was answered, but without `Connection: close`: so the client sends its \
          next request to a worker that is about to exit. What do you pass to `step` during a \
-         drain? {response:?}"
+         drain? The client got {}",
+        in_words(&response)
     );
 }
 
@@ -197,19 +200,19 @@ fn finish(client: &mut Client, rest: &[u8], worker: i32, story: &str) {
 fn each_response_crashes_a_worker_and_no_request_is_lost() {
     let server = server(&["--workers", "3"]);
     let before = fds(server.pid()).len();
-    let mut answered = BTreeMap::new();
+    let mut answered: BTreeMap<i32, u32> = BTreeMap::new();
     for number in 1..=30 {
         let hint = "Clients ask one after another, and each response crashes a worker. The \
                     replacement starts at once, and until then clients wait in the backlog. \
                     Who accepts?";
         let pid = ask(&server, hint);
-        let earlier = answered.insert(pid, number);
-        assert!(
-            earlier.is_none(),
-            "request {number} was answered by worker {pid}, which had answered request \
-             {earlier:?}. It had failed after that response, so it should drain since then: it \
-             accepts no connection. What does your worker do when a step says `Failed`?"
-        );
+        if let Some(earlier) = answered.insert(pid, number) {
+            panic!(
+                "request {number} was answered by worker {pid}, which had answered request \
+                 {earlier}. It had failed after that response, so it should drain since then: \
+                 it accepts no connection. What does your worker do when a step says `Failed`?"
+            );
+        }
     }
     for kind in [Kind::HttpClose, Kind::HttpKeepAlive] {
         let load = Load { addr: server.addr(), clients: 10, kind }.start();
@@ -217,10 +220,14 @@ fn each_response_crashes_a_worker_and_no_request_is_lost() {
         let done = try_eventually(SOON, || (load.answered() >= 60).then_some(()));
         assert!(
             done.is_some(),
-            "ten clients ask at once ({kind:?}), and each worker crashes after its first \
+            "ten clients ask at once ({}), and each worker crashes after its first \
              response. In {:.1?} ({SOON:?} at most) {} of 60 requests were answered. Who \
              accepts while a worker is being replaced? And does a worker that drains answer \
              all that it has accepted?\n{}",
+            match kind {
+                Kind::HttpKeepAlive => "each keeps its connection",
+                _ => "on a new connection for each request",
+            },
             began.elapsed(),
             load.answered(),
             server.describe()
@@ -256,7 +263,8 @@ fn a_worker_that_has_crashed_is_replaced_before_it_exits() {
         by,
         Some(old.pid),
         "the only worker (on the right) has a client that has sent half a request. A second \
-         client has sent a whole one, and should be answered; it got {first:?}\n{}",
+         client has sent a whole one, and should be answered; it got {}\n{}",
+        in_words(&first),
         server.describe()
     );
     let hint = format!(
@@ -446,13 +454,13 @@ fn sigterm_to_the_master_ends_the_server_after_the_last_response() {
         server.pid(),
         worker.pid
     );
-    let early = server.try_wait();
-    assert!(
-        early.is_none(),
-        "SIGTERM was sent to the master. One of its workers drains, because a client has sent \
-         half a request. The master has exited already ({early:?}): to the program that \
-         started it, the server has ended. Which process exits last?"
-    );
+    if let Some(early) = server.try_wait() {
+        panic!(
+            "SIGTERM was sent to the master. One of its workers drains, because a client has \
+             sent half a request. The master has exited already ({early}): to the program that \
+             started it, the server has ended. Which process exits last?"
+        );
+    }
     let story = "SIGTERM was sent to the master when a client had sent half a request, and it \
                  has sent the rest now";
     finish(&mut client, &REQUEST[HALF..], worker.pid, story);
@@ -512,6 +520,7 @@ fn workers_that_ignore_sigterm_are_killed() {
         server.describe()
     );
     let (port, family) = (server.port(), server.processes());
+    let began = Instant::now();
     // Ctrl-C sends this signal. It ends the server as SIGTERM does.
     server.signal(Signal::SIGINT);
     assert_stops(
@@ -519,6 +528,15 @@ fn workers_that_ignore_sigterm_are_killed() {
         "SIGINT was sent to the master, and its two workers ignore the SIGTERM that it sends \
          them. 1.1 s later (`stop_limit`) it kills them",
         "Which signal cannot be ignored, and what wakes the master when it is time to send it?",
+    );
+    let took = began.elapsed();
+    assert!(
+        took >= Duration::from_millis(1100),
+        "SIGINT was sent to the master. Its two workers ignore SIGTERM and run until they are \
+         killed, 1.1 s later (`stop_limit`); but the master has exited after {} ms. Does it \
+         wait until all workers have exited?\n{}",
+        took.as_millis(),
+        server.describe()
     );
     assert_nothing_is_left(
         &family,

@@ -29,6 +29,34 @@ impl Response {
     }
 }
 
+/// What a client got, in words for the message of a failure.
+pub fn in_words(result: &io::Result<Response>) -> String {
+    match result {
+        Ok(response) => {
+            let header = response.header("Connection");
+            let header = header.map(|value| format!("`Connection: {value}` and "));
+            format!(
+                "the response {}, with {}the text '{}'",
+                response.status,
+                header.unwrap_or_default(),
+                response.body.trim_end()
+            )
+        }
+        Err(error) => match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                "no response while it waited".to_owned()
+            }
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                "no response: its connection was reset".to_owned()
+            }
+            ErrorKind::ConnectionRefused => {
+                "no response: its connection was refused".to_owned()
+            }
+            _ => format!("no response: {error}"),
+        },
+    }
+}
+
 /// Requests `/` on a new connection with `Connection: close`, and reads until EOF.
 ///
 /// # Errors

@@ -3,11 +3,11 @@
 mod common;
 
 use std::io::{ErrorKind, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use common::{read_request, replying, server};
-use testkit::http::{Client, get, raw_exchange};
+use testkit::http::{Client, get, in_words, raw_exchange};
 use testkit::{free_port, pid_in};
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -156,4 +156,14 @@ fn pids_are_found_in_responses() {
     );
     assert_eq!(pid_in("pid is unknown"), None);
     assert_eq!(pid_in(""), None);
+}
+
+#[test]
+fn what_a_client_got_is_told_in_words() {
+    let addr = replying("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi\n");
+    let response = get(addr);
+    assert_eq!(in_words(&response), "the response 200, with the text 'hi'");
+    let refused = get(SocketAddr::from(([127, 0, 0, 1], free_port())));
+    let said = in_words(&refused);
+    assert_eq!(said, "no response: its connection was refused");
 }
