@@ -102,8 +102,9 @@ impl Parent {
                     log(format_args!("worker {pid} is ready"));
                 }
                 Received::Message(message) => {
-                    let line = format!("worker {pid} says {message}");
-                    worker.message_limit.log(now, line);
+                    worker
+                        .message_limit
+                        .log(now, format_args!("worker {pid} says {message}"));
                 }
                 // A worker sends us no handles. If it does, they are closed here.
                 Received::Handle(..) => {}

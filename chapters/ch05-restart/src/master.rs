@@ -2,6 +2,7 @@
 //! The master: waits for events, tells the supervisor, and does what it decides.
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     net::TcpListener,
     ops::ControlFlow,
@@ -30,10 +31,24 @@ pub struct Master {
     worker: Box<dyn Fn() -> anyhow::Result<Command>>,
     /// For the workers that start later. `None`: the server stops.
     listener: Option<TcpListener>,
-    /// For what workers can say without end, and do wrong without end.
+    /// For the lines about workers that start and exit.
+    lives: LogLimit,
+    /// For what each worker says and does wrong.
+    limits: BTreeMap<Id, Limits>,
+    /// For the workers whose start was left out of the log.
+    shared_limits: Limits,
+}
+
+/// What a worker can make us log without end. Each has its own limits: a noisy
+/// worker must not hide the errors of another one.
+#[derive(Default)]
+struct Limits {
     messages: LogLimit,
     errors: LogLimit,
 }
+
+/// Lines about workers that start and exit, until these are limited to ten a second.
+const LIVES: u32 = 10_000;
 // ANCHOR_END: fields
 
 impl Master {
@@ -51,8 +66,9 @@ impl Master {
             supervisor,
             worker: Box::new(worker),
             listener: Some(listener),
-            messages: LogLimit::new(),
-            errors: LogLimit::new(),
+            lives: LogLimit::with_burst(LIVES),
+            limits: BTreeMap::new(),
+            shared_limits: Limits::default(),
         }
     }
     // ANCHOR_END: new
@@ -153,7 +169,9 @@ impl Master {
         else {
             return Ok(()); // it could not be started: that is an event
         };
-        self.log_worker(id, "started");
+        if self.log_worker(id, "started") {
+            self.limits.insert(id, Limits::default());
+        }
         match listener.try_clone() {
             Ok(copy) => {
                 let handle = Handle::TcpListener(copy);
@@ -195,21 +213,23 @@ impl Master {
                 // A descendant that inherited the channel would keep it open.
                 self.disconnect(id);
             }
-            // The worker could not be started, so there is no `Exit`.
-            Event::Close(id, Err(_)) => {
-                self.record(Input::Exited(id));
+            Event::Close(id, outcome) => {
+                self.limits.remove(&id);
+                // A worker that could not be started has no `Exit`.
+                if outcome.is_err() {
+                    self.record(Input::Exited(id));
+                }
             }
             Event::Error(id, ref error) => {
                 let line = format!("{}: {error}", self.name(id));
-                self.errors.complain(Instant::now(), line);
+                self.limits(id).errors.complain(Instant::now(), line);
             }
             // For the caller.
             Event::Signal(_)
             | Event::Message(..)
             | Event::Spawn(_)
             | Event::Output(..)
-            | Event::Disconnect(_)
-            | Event::Close(_, Ok(_)) => {}
+            | Event::Disconnect(_) => {}
         }
     }
     // ANCHOR_END: on_event
@@ -245,13 +265,20 @@ impl Master {
     /// Logs a message that means nothing to the master.
     fn log_message(&self, id: Id, message: &Value) {
         if message["act"] != "suicide" {
-            let line = format!("{} says {message}", self.name(id));
-            self.messages.log(Instant::now(), line);
+            let name = self.name(id);
+            self.limits(id)
+                .messages
+                .log(Instant::now(), format_args!("{name} says {message}"));
         }
     }
 
-    fn log_worker(&self, id: Id, what: impl Display) {
-        log(format_args!("{} {what}", self.name(id)));
+    /// Returns whether the line was written.
+    fn log_worker(&self, id: Id, what: impl Display) -> bool {
+        self.lives.log(Instant::now(), format!("{} {what}", self.name(id)))
+    }
+
+    fn limits(&self, id: Id) -> &Limits {
+        self.limits.get(&id).unwrap_or(&self.shared_limits)
     }
 
     fn name(&self, id: Id) -> String {

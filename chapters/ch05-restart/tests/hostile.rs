@@ -64,6 +64,46 @@ while True:
     stops(&server);
 }
 
+/// The first of two workers sends garbage all the time, the other one now and then.
+#[test]
+fn a_noisy_worker_does_not_hide_the_errors_of_a_quiet_one() {
+    let script = r"
+listener = take()
+name = socket.socket(socket.AF_UNIX)
+try:
+    name.bind('\0noisy%d' % os.getppid())
+except OSError:
+    while True:
+        say('quiet'); say(json.dumps('I am quiet'))
+        time.sleep(0.1)
+while True:
+    channel.sendall(b'garbage\n' * 1000)";
+    let Some(server) = python_server(2, script) else { return };
+    server.wait_for_stderr("more like the line above");
+    server.wait_for_line("says \"I am quiet\"");
+    let log = server.stdout();
+    let line = log.lines().find(|line| line.contains("I am quiet"));
+    let pid = line.and_then(|line| line.split_whitespace().nth(1)).expect("a pid");
+    server.wait_for_stderr(&format!("worker {pid}: "));
+    stops(&server);
+}
+
+/// It acknowledges its listener, and exits.
+#[test]
+#[ignore = "takes a minute"]
+fn a_crash_loop_does_not_fill_the_log() {
+    let ack = r#"echo '{"cmd":"NODE_HANDLE_ACK"}' >&"$NODE_CHANNEL_FD""#;
+    let server = common::server_of(8, &common::sh::sh(ack));
+    testkit::eventually("the limit is reached", Duration::from_secs(180), || {
+        server.stdout().contains("more like the line above")
+    });
+    let lines = || server.stdout().lines().count();
+    let before = lines();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(lines() - before < 50, "{} lines in 3 s", lines() - before);
+    stops(&server);
+}
+
 #[test]
 fn half_a_line_and_then_the_end_is_told() {
     let script = "channel.sendall(b'{\"act\":')";

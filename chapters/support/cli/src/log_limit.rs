@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Display,
+    mem,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -29,6 +30,9 @@ const LINES_PER_SECOND: u32 = 10;
 /// Lines beyond the limit are counted. Their number is printed before the first
 /// line of a later second, so that no timer is needed; or when the `LogLimit` is
 /// dropped.
+///
+/// For lines that may well come in large numbers, but not for hours, there is
+/// [`with_burst`](LogLimit::with_burst).
 #[derive(Debug, Default)]
 pub struct LogLimit(Mutex<Window>);
 
@@ -38,17 +42,34 @@ struct Window {
     began: Option<Instant>,
     written: u32,
     left_out: u64,
+    /// Lines that may be written beyond the limit of a second…
+    spare: u32,
+    /// …and the most of them. What a second does not use is added.
+    burst: u32,
 }
 
 impl LogLimit {
     /// A limit, for a field or a `static`.
     pub const fn new() -> LogLimit {
-        LogLimit(Mutex::new(Window { began: None, written: 0, left_out: 0 }))
+        LogLimit::with_burst(0)
+    }
+
+    /// A limit that lets `lines` more pass at once. Then it is ten a second, until
+    /// a quieter time comes.
+    pub const fn with_burst(lines: u32) -> LogLimit {
+        LogLimit(Mutex::new(Window {
+            began: None,
+            written: 0,
+            left_out: 0,
+            spare: lines,
+            burst: lines,
+        }))
     }
 
     /// [`log`]s the line, unless ten lines were written in the second before `now`.
-    pub fn log(&self, now: Instant, line: impl Display) {
-        self.write(now, line, |text| log(text));
+    /// Returns whether it did.
+    pub fn log(&self, now: Instant, line: impl Display) -> bool {
+        self.write(now, line, |text| log(text))
     }
 
     /// [`complain`]s with the line, unless ten were written in the second before
@@ -57,7 +78,12 @@ impl LogLimit {
         self.write(now, line, |text| complain(text));
     }
 
-    fn write(&self, now: Instant, line: impl Display, write: fn(&dyn Display)) {
+    fn write(
+        &self,
+        now: Instant,
+        line: impl Display,
+        write: fn(&dyn Display),
+    ) -> bool {
         let admitted =
             self.0.lock().unwrap_or_else(PoisonError::into_inner).admit(now);
         match admitted {
@@ -68,6 +94,7 @@ impl LogLimit {
             }
             None => {}
         }
+        admitted.is_some()
     }
 }
 
@@ -85,17 +112,24 @@ impl Window {
     /// were left out before it.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         let second = Duration::from_secs(1);
-        if self.began.is_none_or(|began| now.duration_since(began) >= second) {
-            let left_out = self.left_out;
-            *self = Window { began: Some(now), written: 1, left_out: 0 };
-            return Some(left_out);
+        let passed = self.began.map(|began| now.duration_since(began));
+        if passed.is_none_or(|passed| passed >= second) {
+            let seconds = passed.map_or(0, |passed| passed.as_secs() as u32);
+            let unused = LINES_PER_SECOND
+                .saturating_mul(seconds)
+                .saturating_sub(self.written);
+            self.spare = self.spare.saturating_add(unused).min(self.burst);
+            (self.began, self.written) = (Some(now), 0);
         }
-        if self.written == LINES_PER_SECOND {
+        if self.written < LINES_PER_SECOND {
+            self.written += 1;
+        } else if self.spare > 0 {
+            self.spare -= 1;
+        } else {
             self.left_out += 1;
             return None;
         }
-        self.written += 1;
-        Some(0)
+        Some(mem::take(&mut self.left_out))
     }
 }
 
@@ -131,6 +165,22 @@ mod tests {
             let now = start + Duration::from_millis(100 * tenth);
             assert_eq!(window.admit(now), Some(0), "line {tenth}");
         }
+    }
+
+    #[test]
+    fn a_burst_is_written_and_comes_back_in_a_quiet_time() {
+        let start = Instant::now();
+        let limit = LogLimit::with_burst(50);
+        let mut window = limit.0.lock().expect("no thread panicked");
+        let mut written = |second, lines| {
+            let now = start + Duration::from_secs(second);
+            (0..lines).filter(|_| window.admit(now).is_some()).count()
+        };
+        assert_eq!(written(0, 1000), 60);
+        assert_eq!(written(1, 1000), 10, "the burst is used up");
+        assert_eq!(written(2, 1000), 10);
+        assert_eq!(written(5, 1000), 10 + 20, "two seconds were quiet");
+        assert_eq!(written(1000, 1000), 10 + 50, "not more than at first");
     }
 
     #[test]
