@@ -93,9 +93,15 @@ impl Connection {
         self.deadline
     }
 
-    /// Whether the connection can be dropped at `now`.
-    pub fn is_closed(&self, now: Instant) -> bool {
-        self.state == State::Closed || self.deadline <= now
+    /// Whether the connection can be dropped at `now`. If the time for its request
+    /// is over, and a part has arrived, the client gets a response first: 408.
+    pub fn is_closed(&mut self, now: Instant) -> bool {
+        let is_late = self.deadline <= now;
+        if is_late && self.state == State::Reading && !self.input.is_empty() {
+            self.respond(&Response::new("408 Request Timeout"), false);
+            return false;
+        }
+        self.state == State::Closed || is_late
     }
     // ANCHOR_END: poll
 

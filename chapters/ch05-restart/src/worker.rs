@@ -42,6 +42,7 @@ pub trait Handler {
     fn handle(&mut self, request: &Request) -> Response;
 
     /// Called after a response was written: the kernel has it, the client may not.
+    /// It may be one that [`handle`](Handler::handle) did not make, such as 400.
     fn answered(&mut self) {}
 
     /// Called for a message from the master that the worker has no use for.
@@ -136,7 +137,7 @@ impl<H: Handler> Worker<H> {
                 Token::Listener => self.accept(),
             }
         }
-        self.connections.retain(|connection| !connection.is_closed(now));
+        self.connections.retain_mut(|connection| !connection.is_closed(now));
         let drained =
             |drain: &Drain| self.connections.is_empty() || drain.until <= now;
         Ok(self
