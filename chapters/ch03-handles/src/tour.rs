@@ -13,6 +13,7 @@ use std::{
         unix::net::{UnixListener, UnixStream},
     },
     process::{self, Command, ExitCode},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,6 +25,7 @@ use cli::say;
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags},
+    sys::signal::Signal,
 };
 use serde_json::{Value, json};
 // ANCHOR_END: head
@@ -31,6 +33,12 @@ use serde_json::{Value, json};
 // ANCHOR: stop
 /// How long the other process may take for each handle.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long it may take to exit once its channel is closed…
+const EXIT_LIMIT: Duration = Duration::from_secs(2);
+
+/// …and how often it is looked at. Chapter 4 is told when a child exits.
+const REAP_PERIOD: Duration = Duration::from_millis(10);
 
 /// One stop of the tour: a handle to send.
 struct Stop {
@@ -76,12 +84,29 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 
     drop(channel);
-    let status = child.wait()?;
+    let status = wait_for_exit(&mut child)?;
     ensure!(status == ExitStatus::Exited(0), "the child {status}");
     say("each handle arrived as what it is, and works");
     Ok(ExitCode::SUCCESS)
 }
 // ANCHOR_END: run
+
+// ANCHOR: wait_for_exit
+/// Blocks until the child exits. Kills it if that takes too long.
+fn wait_for_exit(child: &mut Child) -> io::Result<ExitStatus> {
+    let kill_at = Instant::now() + EXIT_LIMIT;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if kill_at <= Instant::now() {
+            child.kill(Signal::SIGKILL)?;
+            return child.wait();
+        }
+        thread::sleep(REAP_PERIOD);
+    }
+}
+// ANCHOR_END: wait_for_exit
 
 // ANCHOR: use_handle
 /// The child's side: reports what `handle` is, then uses it.

@@ -80,6 +80,17 @@ fn a_node_child_that_lies_is_found_out() {
 }
 
 #[test]
+fn a_child_that_does_not_exit_is_killed_after_2_s() {
+    let Some(node) = node() else { return };
+    let script = node_program(include_str!("node/tour_child.js"));
+    let tour = program().args(["tour", "--exec"]).arg(node).arg(&script);
+    assert_eq!(
+        complaint(&tour.arg("stays").output()),
+        "the child was killed by SIGKILL"
+    );
+}
+
+#[test]
 fn a_child_that_keeps_no_handle_is_found_out() {
     // A plain read(2) takes the bytes alone: the kernel closes the descriptor that
     // came with them.

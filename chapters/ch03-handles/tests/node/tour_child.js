@@ -40,4 +40,5 @@ process.on('message', (message, handle) => {
   const speaker = lie === 'is-another' ? 1 : process.pid;
   use(handle, type, `${speaker} speaks through ${is}\n`);
 });
-process.on('disconnect', () => process.exit(lie === 'fails' ? 3 : 0));
+if (lie === 'stays') setInterval(() => {}, 1000);
+else process.on('disconnect', () => process.exit(lie === 'fails' ? 3 : 0));
