@@ -96,6 +96,23 @@ fn too_few_descriptors() {
     }
 }
 
+/// Process 1 ignores every signal for which it has no handler (kill(2)), even
+/// SIGTERM.
+#[test]
+fn as_process_1_the_parent_says_that_it_needs_an_init() {
+    let unshare = |arguments: &[&str]| {
+        let namespace = ["--user", "--map-root-user", "--pid", "--fork"];
+        testkit::Program::new("unshare").args(namespace).args(arguments)
+    };
+    if !unshare(&["true"]).output().status.success() {
+        return; // not every machine allows it
+    }
+    let own = env!("CARGO_BIN_EXE_ch02-balance");
+    let output = unshare(&[own, "--port", "0", "--exec", "true"]).output();
+    let first = output.stdout.lines().next().unwrap_or_default();
+    assert!(first.starts_with("this is process 1, and no signal"), "{first}");
+}
+
 #[test]
 fn a_wrong_command_line_shows_the_usage_and_exits_with_2() {
     let wrong: [&[&str]; 11] = [
