@@ -69,23 +69,27 @@ fn extract(course: &Course, folder: &Path) -> anyhow::Result<()> {
 /// The stub of an exercise.
 ///
 /// Who solves an exercise changes its solution.rs only; who writes one changes its tests or
-/// its README too. So if the last commit has fewer `todo!()` than the commit that changed
-/// the exercise's other files last, then it has a solution, and the older one has the stub.
+/// its README too. So the stub is at the commit that changed the exercise's other files
+/// last, or later. Of these versions, the newest of those with the most `todo!()` is the
+/// stub: one with fewer has a solution.
 fn stub(course: &Course, exercise: &Exercise) -> anyhow::Result<Vec<u8>> {
     let folder = format!("exercises/{}", exercise.name);
     let path = format!("{folder}/{}", Exercise::SOLUTION);
-    let others = [&folder, &format!(":(exclude){path}")];
-    let written = git(
-        course,
-        &[&["log", "-1", "--format=%H", "--"], &others.map(|it| &**it)[..]]
-            .concat(),
-    )?;
-    let written = String::from_utf8(written)?;
-    let at = |commit: &str| git(course, &["show", &format!("{commit}:{path}")]);
+    let commits = |arguments: &[&str]| -> anyhow::Result<Vec<String>> {
+        let commits = git(course, &[&["log", "--format=%H"], arguments].concat())?;
+        Ok(String::from_utf8(commits)?.lines().map(str::to_owned).collect())
+    };
+    let written = commits(&["-1", "--", &folder, &format!(":(exclude){path}")])?;
+    let since = format!("{}..HEAD", written.concat());
+    let mut stub = Vec::new();
     let gaps =
         |text: &[u8]| String::from_utf8_lossy(text).matches("todo!(").count();
-    let (last, first) = (at("HEAD")?, at(written.trim())?);
-    let stub = if gaps(&last) < gaps(&first) { first } else { last };
+    for commit in commits(&[&since, "--", &path])?.iter().chain(&written) {
+        let version = git(course, &["show", &format!("{commit}:{path}")])?;
+        if gaps(&version) > gaps(&stub) {
+            stub = version;
+        }
+    }
     if gaps(&stub) == 0 {
         bail!("{path} has no todo!() in git: there is no stub to hand out");
     }
