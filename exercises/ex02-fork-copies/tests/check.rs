@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use testkit::{Running, exercise, fds, temp_dir, try_eventually, zombies_of};
+use testkit::{
+    Running, exercise, fds, fds_in_words, temp_dir, try_eventually, zombies_of,
+};
 
 /// Far more time than anything here takes, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -206,8 +208,9 @@ fn no_process_and_no_descriptor_is_left() {
         fds(pid).into_iter().filter(|(number, _)| *number > 2).collect();
     assert!(
         open.is_empty(),
-        "your program (pid {pid}) is done, and still holds these descriptors: {open:?}. What \
+        "your program (pid {pid}) is done, and still holds these descriptors: {}. What \
          owns them? An OwnedFd or a File closes its descriptor when it is dropped; a bare \
-         number is never closed."
+         number is never closed.",
+        fds_in_words(&open)
     );
 }

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::{env, process, thread};
 
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::solution::spawn;
@@ -59,7 +59,15 @@ fn parent(steps: &[String]) {
             ("close", Some(child @ Some(_))) => {
                 let Child { pid, channel } = child.take().expect("it is there");
                 drop(channel);
-                println!("child {number} has exited: {:?}", waitpid(pid, None));
+                let how = match waitpid(pid, None) {
+                    Ok(WaitStatus::Exited(_, code)) => format!("code {code}"),
+                    Ok(WaitStatus::Signaled(_, signal, _)) => {
+                        format!("signal {signal}")
+                    }
+                    Ok(other) => format!("{other:?}"),
+                    Err(error) => format!("it cannot be waited for: {error}"),
+                };
+                println!("child {number} has exited: {how}");
             }
             _ => println!("cannot do '{step}'"),
         }

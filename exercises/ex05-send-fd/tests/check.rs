@@ -12,7 +12,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg,
 };
-use testkit::{Running, exercise, fds, temp_dir, try_eventually};
+use testkit::{Running, exercise, fds, fds_in_words, temp_dir, try_eventually};
 
 /// Far more time than anything here takes, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -355,9 +355,9 @@ fn must_end(program: &Running, reader: &mut File) -> String {
         ended.is_some_and(|result| result.is_ok()),
         "your program has written {text:?} to a pipe and has closed it, but after {LIMIT:?} the \
          pipe has not ended: your program (process {}) has another copy of it. Its \
-         descriptors: {:?}\nDid you make a second descriptor of it, with dup or try_clone?",
+         descriptors: {}\nDid you make a second descriptor of it, with dup or try_clone?",
         program.pid(),
-        fds(program.pid())
+        fds_in_words(&fds(program.pid()))
     );
     text
 }

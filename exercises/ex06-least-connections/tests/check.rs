@@ -119,9 +119,9 @@ fn a_worker_with_long_connections_gets_fewer_new_ones() {
     assert_eq!(
         count(&clients)[&busy],
         4,
-        "12 connections went to 3 workers that had none. How many each got, by process: {:?}. \
+        "12 connections went to 3 workers that had none. How many each got, by process: {}. \
          Does each worker get a turn?",
-        count(&clients)
+        in_words(&count(&clients))
     );
     clients.retain(|client| client.worker == busy);
     wait_for_loads(
@@ -135,9 +135,10 @@ fn a_worker_with_long_connections_gets_fewer_new_ones() {
     assert!(
         !shares.contains_key(&busy) && shares.values().all(|share| *share == 3),
         "worker {busy} has 4 long connections, and the two others have none. Then 6 clients \
-         connect. How many of these 6 each worker got, by process: {shares:?}. Each new connection \
+         connect. How many of these 6 each worker got, by process: {}. Each new connection \
          belongs to the worker that has the fewest at that moment. Does your policy look at the \
-         loads, or only at whose turn it is?"
+         loads, or only at whose turn it is?",
+        in_words(&shares)
     );
     // 4 3 3: two more go to the others, and then worker `busy` has a turn again.
     let more: Vec<Client> = (0..5).map(|_| hold(&server, LONG)).collect();
@@ -145,8 +146,8 @@ fn a_worker_with_long_connections_gets_fewer_new_ones() {
         count(&more).contains_key(&busy),
         "worker {busy} has 4 connections and the others have 3. Then 5 clients connect, and \
          {busy} got none of these, although it has the fewest after the second. How many each \
-         worker got, by process: {:?}",
-        count(&more)
+         worker got, by process: {}",
+        in_words(&count(&more))
     );
 }
 
@@ -157,8 +158,8 @@ fn a_full_worker_is_not_sent_more() {
     assert!(
         count(&clients).values().all(|share| *share == 2),
         "two workers may have 2 connections each, and 4 clients connect. How many each worker \
-         got, by process: {:?}",
-        count(&clients)
+         got, by process: {}. Which worker was picked last?",
+        in_words(&count(&clients))
     );
     wait_for_loads(&server, &["- -"], "both workers are full");
     let fifth = ask(&server, LONG);
@@ -319,6 +320,15 @@ fn count(clients: &[Client]) -> HashMap<i32, usize> {
         *shares.entry(client.worker).or_default() += 1;
     }
     shares
+}
+
+/// `process 4312: 4, process 4313: 2`
+fn in_words(shares: &HashMap<i32, usize>) -> String {
+    let mut shares: Vec<_> = shares.iter().collect();
+    shares.sort();
+    let words =
+        shares.into_iter().map(|(pid, count)| format!("process {pid}: {count}"));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Waits until the parent shows one of these as the loads.

@@ -5,7 +5,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use testkit::{Running, Signal, cpu_time, exercise, fds, try_eventually};
+use testkit::{
+    Running, Signal, cpu_time, exercise, fds, fds_in_words, try_eventually,
+};
 
 /// How long your program may take to print a line.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -280,7 +282,8 @@ fn a_program_that_is_started_does_not_get_the_pipe() {
     let inherited: Vec<_> = fds(pid).into_iter().filter(is_yours).collect();
     assert!(
         inherited.is_empty(),
-        "your program has started another one, which has inherited {inherited:?}. Which flag \
-         closes a descriptor on exec, and can pipe2(2) set it?"
+        "your program has started another one, which has inherited {}. Which flag \
+         closes a descriptor on exec, and can pipe2(2) set it?",
+        fds_in_words(&inherited)
     );
 }

@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use testkit::{
-    Process, Running, Signal, cpu_time, exercise, fds, threads, try_eventually,
-    zombies_of,
+    Process, Running, Signal, cpu_time, exercise, fds, fds_in_words, threads,
+    try_eventually, zombies_of,
 };
 
 /// SIGTERM ends it, as it ends every program without a handler.
@@ -73,7 +73,9 @@ impl Stop {
         let told = self.stop(seconds, hint);
         assert!(
             told == expected,
-            "the children should have exited with {expected:?}, and you say {told:?}. {hint}\n{}",
+            "the children should have exited with: {}. You say: {}. {hint}\n{}",
+            expected.join(", "),
+            told.join(", "),
             self.program.describe()
         );
     }
@@ -116,7 +118,7 @@ fn a_child_that_ignores_sigterm_is_killed_after_the_grace() {
     assert!(
         took >= Duration::from_millis(700),
         "the grace was 0.7 s, and the child was killed after {took:?}. It might have exited by \
-         itself."
+         itself. When does the grace begin, and what may end the waiting earlier?"
     );
 }
 
@@ -230,7 +232,10 @@ fn nothing_is_left() {
     let left = here.program.descendants();
     assert!(
         left.is_empty(),
-        "`stop` has returned, and {left:?} still run. Were they sent SIGKILL?"
+        "`stop` has returned, and {} of its children and their children still run. Were they \
+         sent SIGKILL?\n{}",
+        left.len(),
+        here.program.describe()
     );
     let zombies = zombies_of(pid);
     assert!(
@@ -245,8 +250,12 @@ fn nothing_is_left() {
     let after = (fds(pid), threads(pid));
     assert!(
         cleaned.is_some(),
-        "before `stop` your program had these descriptors, and so many threads:\n{before:?}\nand \
-         2 s afterwards\n{after:?}\nA server stops children for months. What closes the \
-         descriptors that you have opened?"
+        "before `stop` your program had {} thread(s) and these descriptors: {}. 2 s afterwards it \
+         has {} thread(s) and these: {}. A server stops children for months. What closes the \
+         descriptors that you have opened?",
+        before.1,
+        fds_in_words(&before.0),
+        after.1,
+        fds_in_words(&after.0)
     );
 }

@@ -65,7 +65,8 @@ pub use nix::sys::signal::Signal;
 pub use node::{NodeScript, node, node_program};
 pub use port::free_port;
 pub use processes::{
-    Process, alive, children_of, cpu_time, descendants_of, fds, threads, zombies_of,
+    Process, alive, children_of, cpu_time, descendants_of, fds, fds_in_words,
+    threads, zombies_of,
 };
 pub use program::Program;
 pub use responses::pid_in;

@@ -105,6 +105,16 @@ pub fn fds(pid: i32) -> Vec<(i32, String)> {
     open
 }
 
+/// Descriptors as [`fds`] finds them, for messages: `3 (socket:[123]), 4 (/dev/null)`.
+pub fn fds_in_words(fds: &[(i32, String)]) -> String {
+    let words: Vec<String> =
+        fds.iter().map(|(number, what)| format!("{number} ({what})")).collect();
+    match words.is_empty() {
+        true => "none".to_owned(),
+        false => words.join(", "),
+    }
+}
+
 /// How many threads `pid` has; 0 if it is gone.
 pub fn threads(pid: i32) -> usize {
     stat(pid).map_or(0, |stat| stat.num_threads as usize)
