@@ -177,7 +177,12 @@ fn all_are_sent_beside_the_first_byte_and_our_copies_are_closed() {
         File::from(fd).read_to_string(&mut text).map(|_| text)
     });
     let contents: Vec<String> =
-        contents.collect::<Result<_, _>>().expect("what was sent can be read");
+        contents.collect::<Result<_, _>>().unwrap_or_else(|error| {
+            panic!(
+                "your program opens three files and sends them, but what arrived cannot be \
+                 read: {error}. Which numbers do you put into the control message?"
+            )
+        });
     assert_eq!(
         contents, texts,
         "your program opens three files with the texts on the right, and sends them. The texts on \

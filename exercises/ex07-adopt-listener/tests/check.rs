@@ -172,16 +172,18 @@ fn it_exits_when_the_parent_closes_the_channel() {
     drop(listener);
     worker.must_respond(addr, "front", "It was sent one listener, as \"front\".");
     // A client that has sent half of its request, and does not close.
-    let mut slow = Client::connect(addr).expect("the worker listens");
-    slow.send_raw(b"GET / HTT").expect("it is connected");
+    // If the worker has exited, what follows says so.
+    let slow = Client::connect(addr)
+        .and_then(|mut slow| slow.send_raw(b"GET / HTT").map(|()| slow));
     worker.must_exit("It was serving a listener, and a client was connected.");
+    drop(slow);
     assert_all_gone(&[worker.program.process()], Some(addr.port()), LIMIT);
 }
 
 #[test]
 fn it_exits_even_if_no_listener_has_arrived() {
     let mut worker = Worker::start();
-    worker.channel.send(&json!("hello")).expect("a channel with room");
+    worker.tell(json!("hello"));
     worker.must_exit("It has received a message, and no listener.");
 }
 
@@ -197,7 +199,7 @@ fn everything_else_is_dropped() {
     worker.pass("net.Socket", json!({"serve": "other"}), connection.into());
     worker.pass("net.Server", json!("server"), other.into());
     worker.pass("net.Server", json!({"serve": 7}), nameless.into());
-    worker.channel.send(&json!({"serve": "front"})).expect("a channel with room");
+    worker.tell(json!({"serve": "front"}));
     let story = "It was sent a listener with {\"serve\":\"front\"}. After that, it was sent what \
                  it should drop: {\"serve\":\"other\"} with a handle of the kind net.Socket, a \
                  listener with the message \"server\", one with {\"serve\":7}, and \
@@ -290,6 +292,14 @@ impl Worker {
         let what = message.to_string();
         if self.channel.send_handle(kind, message, fd).is_err() {
             self.panic_because(&what, HAS_CLOSED);
+        }
+    }
+
+    /// Sends it a message without a handle.
+    #[track_caller]
+    fn tell(&mut self, message: Value) {
+        if self.channel.send(&message).is_err() {
+            self.panic_because(&message.to_string(), HAS_CLOSED);
         }
     }
 

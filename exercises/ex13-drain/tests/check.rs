@@ -480,7 +480,8 @@ fn a_listener_that_arrives_during_the_drain_is_not_served() {
     worker.addr = worker.listener.local_addr().expect("its address");
     let copy = Handle::TcpListener(worker.listener.try_clone().expect("a copy"));
     let channel = worker.channel.as_mut().expect("it is open");
-    channel.send_handle(Value::from("server"), copy).expect("to send the listener");
+    // If the worker has exited, the test says so below.
+    let _ = channel.send_handle(Value::from("server"), copy);
     // A worker that does not receive any more does not acknowledge it. That is fine too.
     let received = worker.next_within(SOON / 3);
     let late = worker.caller(REQUEST);

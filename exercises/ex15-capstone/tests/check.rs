@@ -84,6 +84,31 @@ fn listener_of(server: &Running) -> Option<String> {
     tcp_sockets(server.pid()).pop_first()
 }
 
+/// The master's listener, which it must have.
+#[track_caller]
+fn must_listen(server: &Running) -> String {
+    listener_of(server).unwrap_or_else(|| {
+        panic!(
+            "the master should have a listener open, and has none. Who keeps the listener, once \
+             all workers have a copy?\n{}",
+            server.describe()
+        )
+    })
+}
+
+/// Connects, and sends these bytes.
+#[track_caller]
+fn connect(server: &Running, bytes: &[u8]) -> Client {
+    let connected = Client::connect(server.addr())
+        .and_then(|mut client| client.send_raw(bytes).map(|()| client));
+    connected.unwrap_or_else(|error| {
+        panic!(
+            "a client cannot connect: {error}. Which process has the listener open?\n{}",
+            server.describe()
+        )
+    })
+}
+
 /// The processes of the server that have the listener open.
 fn listening_processes(server: &Running, listener: Option<&String>) -> Vec<i32> {
     let has_it = |it: &Process| {
@@ -151,12 +176,11 @@ fn assert_nothing_is_lost(report: &Report, hint: &str) {
 /// connection. No other client connects in the meantime.
 #[track_caller]
 fn half_a_request(server: &Running) -> (Client, Process) {
-    let listener = listener_of(server).expect("the master has a listener");
+    let listener = must_listen(server);
     let connections = |it: Process| connections_of(it, &listener).len();
     let workers = server.children().into_iter();
     let before: Vec<_> = workers.map(|it| (it, connections(it))).collect();
-    let mut client = Client::connect(server.addr()).expect("the port is open");
-    client.send_raw(&REQUEST[..HALF]).expect("to send");
+    let client = connect(server, &REQUEST[..HALF]);
     let holder = || {
         let has_one_more =
             |(worker, count): &&(Process, usize)| connections(*worker) > *count;
@@ -255,7 +279,7 @@ fn a_worker_that_has_crashed_is_replaced_before_it_exits() {
     let args = ["--workers", "1", "--limit", FOR_EVER, "--pause", FOR_EVER];
     let server = server(&[&args[..], &["--longest", FOR_EVER]].concat());
     let (mut slow, old) = half_a_request(&server);
-    let mut kept = Client::connect(server.addr()).expect("the port is open");
+    let mut kept = connect(&server, b"");
     let first = kept.get("/");
     let by = first.as_ref().ok().and_then(|it| pid_in(&it.body));
     assert!(
@@ -362,7 +386,7 @@ fn sigterm_to_random_workers_under_load_loses_nothing() {
 #[test]
 fn sigkill_to_random_workers_under_load_loses_what_they_held_and_no_more() {
     let server = server(&["--workers", "3", "--crash-after", "50"]);
-    let listener = listener_of(&server).expect("the master has a listener");
+    let listener = must_listen(&server);
     let loads = both_loads(&server);
     let mut held = 0;
     hit_workers(&server, |victim| {
