@@ -43,8 +43,8 @@ impl Course {
         let folder = self.root.join("exercises");
         let entries = fs::read_dir(&folder)
             .with_context(|| format!("cannot read {}", folder.display()))?;
-        let names =
-            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let folders = entries.flatten().filter(|entry| entry.path().is_dir());
+        let names = folders.filter_map(|it| it.file_name().into_string().ok());
         let mut exercises: Vec<Exercise> = names
             .filter(|name| is_exercise(name))
             .map(|name| Exercise { name })
@@ -88,11 +88,15 @@ impl Course {
         write(&manifest, read(&manifest)?.replace(", \"solutions/*\"", ""))
     }
 
-    /// The title of an exercise, from its README: `1: start commands, and wait for each`.
-    pub fn title(&self, exercise: &Exercise) -> anyhow::Result<String> {
-        let readme = read(&self.folder(exercise).join("README.md"))?;
-        let title = readme.lines().next().unwrap_or_default();
-        Ok(title.trim_start_matches("# Exercise ").to_owned())
+    /// The title of an exercise, from its README: `1: start commands, and wait for each`. If
+    /// the README cannot be read, it is the exercise's name: a student's checkout may lack
+    /// files.
+    pub fn title(&self, exercise: &Exercise) -> String {
+        let readme = fs::read(self.folder(exercise).join("README.md"));
+        let readme = readme.unwrap_or_default();
+        let readme = String::from_utf8_lossy(&readme);
+        let title = readme.lines().next().unwrap_or(&exercise.name);
+        title.trim_start_matches("# Exercise ").to_owned()
     }
 
     /// The hints of an exercise, from its page in the book, in the order in which a

@@ -20,10 +20,13 @@ pub fn run(
     exercises: &[Exercise],
     out: &Path,
 ) -> anyhow::Result<()> {
-    // A wrong path is found before the work begins.
+    // A wrong path, and a folder that cannot be written to, is found before the work begins.
     let folders = submissions.iter().map(|it| exercises_of(it, exercises));
     let folders = folders.collect::<anyhow::Result<Vec<_>>>()?;
     let names = distinct_names(&folders);
+    for name in &names {
+        make_folder(&out.join(name))?;
+    }
     if run_program(Command::new("cargo").args(["nextest", "--version"])).is_err() {
         bail!(
             "cargo-nextest runs the tests of submissions, and is not installed: \
@@ -43,7 +46,6 @@ pub fn run(
         let junit = desk.check(&built)?;
         let grades = grades(course, &junit, exercises, &built.failed)?;
         let folder = out.join(&name);
-        make_folder(&folder)?;
         write(&folder.join("junit.xml"), junit)?;
         let json = serde_json::to_string_pretty(&summary(&name, &grades))?;
         write(&folder.join("summary.json"), json + "\n")?;

@@ -55,8 +55,8 @@ pub fn make(course: &Course, folder: &Path) -> anyhow::Result<ExitCode> {
 /// Writes the files of the last commit to `folder`, except what is held back.
 fn extract(course: &Course, folder: &Path) -> anyhow::Result<()> {
     let but = HELD_BACK.map(|path| format!(":(top,exclude){path}"));
-    let mut git = Command::new("git");
-    git.args(["archive", "HEAD", "--"]).args(but).current_dir(&course.root);
+    let mut git = git_in(&course.root);
+    git.args(["archive", "HEAD", "--"]).args(but);
     let mut git = git.stdout(Stdio::piped()).spawn().context("cannot run git")?;
     let archive = git.stdout.take().expect("it is piped");
     run(Command::new("tar").arg("-x").stdin(archive).current_dir(folder))?;
@@ -112,8 +112,9 @@ fn forget_what_is_held_back(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn commit(handout: &Course) -> anyhow::Result<()> {
-    git(handout, &["init", "--quiet"])?;
-    git(handout, &["add", "--all"])?;
+    git(handout, &["init", "--quiet", "--template="])?;
+    // What a teacher's own list of ignored files names, belongs to it too.
+    git(handout, &["add", "--all", "--force"])?;
     let who = ["-c", "user.name=handout", "-c", "user.email=handout@localhost"];
     let what = ["commit", "--quiet", "--message", "The course, as handed out"];
     git(handout, &[who, what].concat())?;
@@ -122,5 +123,25 @@ fn commit(handout: &Course) -> anyhow::Result<()> {
 
 /// What git prints in the folder of a course.
 fn git(course: &Course, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
-    run(Command::new("git").args(arguments).current_dir(&course.root))
+    run(git_in(&course.root).args(arguments))
+}
+
+/// git, without those settings of the teacher that would change the handout or keep git from
+/// making its commit: hooks, signatures, other line ends.
+fn git_in(folder: &Path) -> Command {
+    let mut git = Command::new("git");
+    git.current_dir(folder);
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
+        git.env_remove(variable);
+    }
+    for setting in [
+        "core.hooksPath=/dev/null",
+        "core.autocrlf=false",
+        "commit.gpgSign=false",
+        "tag.gpgSign=false",
+        "tag.forceSignAnnotated=false",
+    ] {
+        git.args(["-c", setting]);
+    }
+    git
 }

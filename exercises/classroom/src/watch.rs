@@ -152,7 +152,7 @@ impl Watch {
         match failure {
             Some(failure) => {
                 self.passes_over_solved = false;
-                self.show(&exercise, &failure)?;
+                self.show(&exercise, &failure);
             }
             None => {
                 self.progress.record(&exercise)?;
@@ -166,16 +166,15 @@ impl Watch {
         Ok(())
     }
 
-    fn show(&self, exercise: &Exercise, failure: &Failure) -> anyhow::Result<()> {
+    fn show(&self, exercise: &Exercise, failure: &Failure) {
         clear_screen();
-        say(format_args!("Exercise {}", self.course.title(exercise)?));
+        say(format_args!("Exercise {}", self.course.title(exercise)));
         say(format_args!("{}\n", self.bar()));
         say(format_args!("{}:\n{}\n", failure.test, failure.message));
         let name = &exercise.name;
         say(format_args!("It is checked again when you save"));
         say(format_args!("  exercises/{name}/{}", Exercise::SOLUTION));
         say(format_args!("What to do: exercises/{name}/README.md\n{KEYS}"));
-        Ok(())
     }
 
     fn show_solved(&self, exercise: &Exercise) {
@@ -194,7 +193,7 @@ impl Watch {
 
     fn on_key(&mut self, key: u8) -> anyhow::Result<()> {
         match key {
-            b'h' => self.show_hint()?,
+            b'h' => self.show_hint(),
             b'r' => self.check(),
             b'n' => {
                 self.passes_over_solved = true;
@@ -207,14 +206,16 @@ impl Watch {
     }
 
     /// Shows the next hint of the exercise's page in the book.
-    fn show_hint(&mut self) -> anyhow::Result<()> {
-        let Some(exercise) = self.exercise() else { return Ok(()) };
-        match self.course.hints(exercise)?.get(self.hints) {
-            Some(hint) => say(format_args!("\n{hint}")),
-            None => say("\nThere are no more hints."),
+    fn show_hint(&mut self) {
+        let Some(exercise) = self.exercise() else { return };
+        match self.course.hints(exercise) {
+            Ok(hints) => match hints.get(self.hints) {
+                Some(hint) => say(format_args!("\n{hint}")),
+                None => say("\nThere are no more hints."),
+            },
+            Err(error) => say(format_args!("\nThere are no hints: {error:#}")),
         }
         self.hints += 1;
-        Ok(())
     }
 }
 

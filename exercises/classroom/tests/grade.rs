@@ -91,6 +91,19 @@ fn each_submission_is_graded_whatever_is_in_it() {
             std::process::exit(0);
         }",
     );
+    // Characters and bytes that XML does not allow, or that mean something in XML.
+    class.hand_in(
+        "binary",
+        "pub fn run_all(_: &[String]) -> Vec<i32> {
+            use std::io::Write as _;
+            let bytes = b\"\\0\\x01\\x1b[31mred\\xff\\x0c]]>&<\\xef\\xbf\\xbe\\n\";
+            let _ = std::io::stdout().write_all(bytes);
+            panic!(\"\\u{0}\\u{1b}[31m]]>&amp;\\u{fffe}\\u{ffff}\\u{9f}\");
+        }",
+    );
+    // As an editor on another system writes it.
+    let crlf = solved().replace('\n', "\r\n");
+    class.hand_in("Ada O'Hara, 2. try", &format!("\u{feff}{crlf}"));
     class
         .hand_in("hanging", "pub fn run_all(_: &[String]) -> Vec<i32> { loop {} }");
     fs::create_dir_all(class.path("missing/exercises/ex01-wait")).expect("mkdir");
@@ -106,14 +119,16 @@ fn each_submission_is_graded_whatever_is_in_it() {
         "wrong",
         "broken",
         "forged",
+        "binary",
         "hanging",
         "missing",
         "linked",
         "copied",
+        "Ada O'Hara, 2. try",
     ]);
-    assert!(said.contains("9 of 9: building"), "progress: {said}");
-    assert!(said.contains("1 of 9: ada-course solves 1 of 1 exercises"), "{said}");
-    for name in ["ada-course", "bea-course"] {
+    assert!(said.contains("11 of 11: building"), "progress: {said}");
+    assert!(said.contains("1 of 11: ada-course solves 1 of 1 exercises"), "{said}");
+    for name in ["ada-course", "bea-course", "Ada O'Hara, 2. try"] {
         let (result, junit) = class.result(name);
         assert_eq!(result["solved"], true, "{result}");
         assert!(
@@ -126,6 +141,7 @@ fn each_submission_is_graded_whatever_is_in_it() {
         ("wrong", "exit code"),
         ("broken", "error: "),
         ("forged", "all children"),
+        ("binary", "]]>&"),
         ("hanging", "`run_all` should return"),
         ("missing", "there is no src/solution.rs"),
         ("linked", "is a symbolic link"),
@@ -155,6 +171,13 @@ fn a_wrong_path_is_an_error_before_the_work_begins() {
             "{output:?}"
         );
     }
+    let class = Class::new();
+    class.hand_in("ada", "");
+    let path = class.path("ada");
+    let path = path.to_str().expect("UTF-8");
+    let output = run(&course(), &["grade", "--out", "/dev/null/grades", path]);
+    assert!(output.stderr.contains("cannot create"), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
     assert_eq!(run(&course(), &["grade"]).status.code(), Some(2));
     let outside = run(Path::new("/"), &["next"]);
     assert!(outside.stderr.contains("not in a checkout"), "{outside:?}");

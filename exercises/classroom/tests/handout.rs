@@ -3,9 +3,11 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use common::{course, git, run};
+use common::{classroom, course, git, run};
 use testkit::{Program, TempDir, temp_dir};
 
 const ONE: &str = "exercises/ex01-wait/src/solution.rs";
@@ -49,6 +51,10 @@ fn a_handout_has_the_stubs_even_if_the_teacher_has_solved_them() {
     let course = teacher.course();
     let (one, three) = (text(&course, ONE), text(&course, THREE));
     assert!(one.contains("todo!(") && three.matches("todo!(").count() > 1, "stubs");
+    // The newest stub counts, even if a commit changed nothing else.
+    let one = one.replace("//! Your part.", "//! Your part, better said.");
+    fs::write(course.join(ONE), &one).expect("to write");
+    git(&course, &["commit", "--quiet", "--all", "--message", "A better stub"]);
     // One is solved and committed, the other half solved and committed, then solved.
     fs::write(course.join(ONE), "pub fn run_all() {}").expect("to write");
     fs::write(course.join(THREE), three.replacen("todo!(", "drop(", 1))
@@ -99,6 +105,40 @@ fn a_handout_has_no_solutions_and_is_whole() {
     let again =
         run(&teacher.course(), &["handout", handout.to_str().expect("UTF-8")]);
     assert!(again.stderr.contains("is not empty"), "{again:?}");
+}
+
+#[test]
+fn the_settings_of_a_teacher_change_nothing() {
+    let teacher = Teacher::new();
+    let hooks = teacher.folder.path().join("hooks");
+    fs::create_dir(&hooks).expect("mkdir");
+    let hook = hooks.join("pre-commit");
+    fs::write(&hook, "#!/bin/sh\nexit 1\n").expect("to write");
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let ignored = teacher.folder.path().join("ignored");
+    fs::write(&ignored, "*.rs\n").expect("to write");
+    let settings = format!(
+        "[core]\nautocrlf = true\nhooksPath = {}\nexcludesFile = {}\n\
+         [commit]\ngpgSign = true\n[tag]\ngpgSign = true\n[gpg]\nprogram = false\n",
+        hooks.display(),
+        ignored.display()
+    );
+    let config = teacher.folder.path().join("gitconfig");
+    fs::write(&config, settings).expect("to write");
+
+    // In a folder whose name has a space, as a path relative to a folder of the checkout.
+    let here = teacher.course().join("exercises");
+    let program = classroom(&here, &["handout", "../../hand out"]);
+    let output = program
+        .env("GIT_CONFIG_GLOBAL", &config)
+        .limit(Duration::from_secs(600))
+        .output();
+    assert!(output.status.success(), "{output:?}");
+    let handout = teacher.folder.path().join("hand out");
+    let files = git(&handout, &["ls-tree", "-r", "--name-only", "handout"]);
+    assert!(files.contains("src/solution.rs\n"), "{files}");
+    let stub = fs::read(handout.join(ONE)).expect("a stub");
+    assert_eq!(stub, fs::read(teacher.course().join(ONE)).expect("a stub"));
 }
 
 #[test]

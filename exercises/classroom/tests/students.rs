@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::fs;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -85,6 +86,35 @@ fn list_says_which_exercises_are_solved() {
         "it has changed since: {}",
         list()
     );
+}
+
+#[test]
+fn a_checkout_that_lacks_files_is_shown_all_the_same() {
+    let course = SmallCourse::new();
+    let readme =
+        |name: &str| course.path().join(format!("exercises/{name}/README.md"));
+    fs::remove_file(readme("ex01-one")).expect("to remove it");
+    fs::write(readme("ex02-two"), b"# Exercise 2: caf\xe9\r\n").expect("to write");
+    fs::write(course.path().join("exercises/ex04-notes"), "mine")
+        .expect("to write");
+    let output = run(course.path(), &["list"]);
+    assert!(output.status.success(), "{output:?}");
+    let lines: Vec<Vec<&str>> = output
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0], ["ex01-one", "-", "ex01-one"]);
+    assert_eq!(lines[1], ["ex02-two", "-", "2:", "caf\u{fffd}"]);
+    assert!(output.stdout.contains("0 of 3 are solved"), "a file is no exercise");
+
+    // The book has a page of the first exercise only.
+    let mut watch = Watch::start(&course, &["2"]);
+    watch.prints("Exercise 2: caf", 1);
+    watch.press("h");
+    watch.prints("There are no hints: cannot read ", 1);
+    watch.press("q");
+    assert!(watch.program.wait(std::time::Duration::from_secs(10)).success());
 }
 
 /// `classroom watch`, and its keyboard.
