@@ -95,7 +95,7 @@ fn a_handle_that_a_full_worker_cannot_take_comes_back_after_three_tries() {
 /// when there is room again.
 #[test]
 fn a_limit_that_is_lowered_below_what_is_open_ends_no_process() {
-    for limit in [8, 1, 0] {
+    let lower = |limit: i32| {
         let server = common::server();
         let waiting: Vec<TcpStream> = (0..20).map(|_| connect(&server)).collect();
         let processes = server.processes();
@@ -118,7 +118,12 @@ fn a_limit_that_is_lowered_below_what_is_open_ends_no_process() {
         assert_answered(late);
         load(&server, 2).run_total(100).assert_none_lost();
         assert_eq!(server.processes(), processes, "{limit}: {}", server.stderr());
-    }
+    };
+    thread::scope(|scope| {
+        for limit in [8, 1, 0] {
+            scope.spawn(move || lower(limit));
+        }
+    });
 }
 
 /// Out of descriptors for a while: the log is not filled.
@@ -131,7 +136,7 @@ fn a_parent_without_descriptors_does_not_fill_its_log() {
     }
     let _clients: Vec<TcpStream> = (0..20).map(|_| connect(&server)).collect();
     server.wait_for_stderr("cannot accept");
-    thread::sleep(Duration::from_secs(1));
+    thread::sleep(Duration::from_millis(600));
     let lines = server.stderr().lines().count();
-    assert!((5..40).contains(&lines), "{lines} lines in a second or two");
+    assert!((3..40).contains(&lines), "{lines} lines in a second or two");
 }

@@ -26,6 +26,14 @@ fn worker() -> (Running, Peer) {
     (worker.start(), Peer::new(stream))
 }
 
+/// Checks all `cases` at the same time: most of their time is waiting.
+fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    let check = &check;
+    thread::scope(|scope| {
+        cases.into_iter().for_each(|case| drop(scope.spawn(move || check(case))));
+    });
+}
+
 #[test]
 fn an_answer_to_nothing_is_ignored() {
     let (mut ours, mut peer) = channel_and_peer(1);
@@ -292,7 +300,7 @@ fn ask_and_do_not_listen(peer: &mut Peer, question: &[u8]) {
 /// that, in poll(2); and when the peer is gone, it exits.
 #[test]
 fn a_peer_that_asks_and_does_not_listen_does_not_make_a_worker_spin() {
-    for gone in ["closed", "half-closed"] {
+    let check = |gone: &str| {
         let (worker, mut peer) = worker();
         let question = format!("{}\n", envelope(json!("k".repeat(1 << 10))));
         ask_and_do_not_listen(&mut peer, question.as_bytes());
@@ -307,7 +315,8 @@ fn a_peer_that_asks_and_does_not_listen_does_not_make_a_worker_spin() {
         let begun = Instant::now();
         worker.wait(LONG);
         assert!(begun.elapsed() < Duration::from_secs(2), "{gone}");
-    }
+    };
+    at_once(["closed", "half-closed"], check);
 }
 
 /// No question is lost: as soon as the peer reads, it gets its answers.
@@ -374,18 +383,20 @@ fn a_peer_that_asks_and_does_not_listen_does_not_fill_our_memory() {
     let long = format!("\"{}\"\n", "x".repeat(15 << 20));
     // As many values as a message may have, in as few bytes as they may take.
     let wide = format!("[{}0]\n", "[0],".repeat(100_000));
-    for (what, lines) in [
+    let cases = [
         ("short lines", short.clone()),
         ("long lines", short.repeat(12_000) + &long.repeat(8)),
         ("many values", short.repeat(12_000) + &wide.repeat(40)),
-    ] {
+    ];
+    let check = |(what, lines): (&str, String)| {
         let (worker, mut peer) = worker();
         ask_and_do_not_listen(&mut peer, lines.as_bytes());
         let peak = peak_memory(worker.pid());
         assert!(peak < 100 << 20, "{what}: {} MiB", peak >> 20);
         drop(peer);
         worker.wait(LONG);
-    }
+    };
+    at_once(cases, check);
 }
 
 /// A parent whose `normal` runs this script of bash; `special` is a worker.
@@ -421,22 +432,21 @@ fn assert_survives(server: &Running) {
 #[test]
 fn a_child_that_asks_and_does_not_listen_does_not_make_the_parent_spin() {
     let question = envelope(json!("k")).to_string();
-    // It is killed while it waits for room: its parent reads no more.
-    let server = with_hostile_child(&format!(
-        "while :; do echo '{question}'; done >&$NODE_CHANNEL_FD"
-    ));
-    assert_survives(&server);
-    // It exits after more than 1,024 questions.
-    let server = with_hostile_child(&format!(
-        "for i in {{1..3000}}; do echo '{question}'; done >&$NODE_CHANNEL_FD"
-    ));
-    assert_survives(&server);
+    let scripts = [
+        // It is killed while it waits for room: its parent reads no more.
+        format!("while :; do echo '{question}'; done >&$NODE_CHANNEL_FD"),
+        // It exits after more than 1,024 questions.
+        format!(
+            "for i in {{1..3000}}; do echo '{question}'; done >&$NODE_CHANNEL_FD"
+        ),
+    ];
+    at_once(scripts, |script| assert_survives(&with_hostile_child(&script)));
 }
 
 /// A line of a log that the outside can cause must not fill the disk.
 #[test]
 fn a_child_that_sends_garbage_without_end_does_not_fill_the_log() {
-    for line in ["garbage", "\"hello\""] {
+    at_once(["garbage", "\"hello\""], |line| {
         let server = with_hostile_child(&format!(
             "while :; do echo '{line}'; done >&$NODE_CHANNEL_FD"
         ));
@@ -444,7 +454,7 @@ fn a_child_that_sends_garbage_without_end_does_not_fill_the_log() {
         let said = server.stderr() + &server.stdout();
         assert!(said.lines().count() < 100, "too much for a second:\n{said}");
         assert!(said.contains("more like"), "and it says so: {said}");
-    }
+    });
 }
 
 #[test]

@@ -17,13 +17,13 @@ use testkit::{
 };
 
 #[test]
-fn of_1000_requests_in_a_row_each_has_a_worker_of_its_own() {
+fn of_400_requests_in_a_row_each_has_a_worker_of_its_own() {
     let server = server(2, 1);
-    let report = load(&server, 1).run_total(1_000);
+    let report = load(&server, 1).run_total(400);
     report.assert_none_lost();
     assert_eq!(
         report.by_pid.len(),
-        1_000,
+        400,
         "each response crashes a worker\n{report}"
     );
     wait_until_full(&server, 2);
@@ -34,13 +34,13 @@ fn of_1000_requests_in_a_row_each_has_a_worker_of_its_own() {
 }
 
 #[test]
-fn of_1000_requests_from_10_clients_none_is_lost() {
+fn of_500_requests_from_10_clients_none_is_lost() {
     let server = server(2, 1);
-    let report = load(&server, 10).run_total(1_000);
+    let report = load(&server, 10).run_total(500);
     report.assert_none_lost();
     // Besides the request that crashes it, a worker answers only what it had
     // accepted.
-    assert!(report.by_pid.len() >= 1_000 / 10, "too few have crashed\n{report}");
+    assert!(report.by_pid.len() >= 500 / 10, "too few have crashed\n{report}");
     wait_until_full(&server, 2);
 }
 
@@ -72,7 +72,7 @@ fn ab_loses_nothing_either() {
 fn with_crash_after_0_no_worker_crashes() {
     let server = server(2, 0);
     let before = serving(&server);
-    let report = load(&server, 4).run_total(1_000);
+    let report = load(&server, 4).run_total(500);
     report.assert_none_lost();
     assert!(report.by_pid.keys().all(|pid| before.contains(pid)), "{report}");
     assert_eq!(serving(&server), before, "no worker was replaced");
@@ -127,7 +127,7 @@ fn torment(server: &Running, times: usize, mut hit: impl FnMut(Process)) {
 
 #[test]
 fn sigterm_to_random_workers_loses_nothing() {
-    sigterm(15);
+    sigterm(10);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn sigterm(times: usize) {
 
 #[test]
 fn sigkill_to_random_workers_loses_what_the_victims_held_and_nothing_else() {
-    sigkill(15);
+    sigkill(10);
 }
 
 #[test]

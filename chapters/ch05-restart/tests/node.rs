@@ -69,7 +69,7 @@ fn nothing_is_left_of_workers_in_node() {
 fn a_worker_in_node_finishes_its_response_at_a_stop() {
     let Some((server, _script)) = node_workers(1, SLOW) else { return };
     let mut client = connected(&server, GET);
-    sleep(Duration::from_millis(200));
+    sleep(Duration::from_millis(100));
     server.signal(Signal::SIGTERM);
     let response = client.read_response().expect("a response");
     assert_eq!(response.status, 200);
@@ -154,6 +154,7 @@ fn a_worker_does_not_outlive_a_master_in_node() {
             200,
             "{end}"
         );
+        drop(client);
         assert_all_gone(&family, Some(port), Duration::from_secs(2));
     }
 }

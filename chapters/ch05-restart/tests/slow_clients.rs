@@ -181,6 +181,9 @@ fn at_most_2n_plus_8_workers_run_and_the_log_says_so_once() {
     let mut waiting = connected(&server, GET);
     assert!(server.children().len() <= 10, "not one more");
     // As soon as a worker exits, there is room.
+    for client in &mut slow {
+        let _ = client.send_raw(HALF[1]);
+    }
     response(&mut waiting);
     assert_eq!(server.stdout().matches("10 workers run").count(), 1);
 }
@@ -235,7 +238,8 @@ fn a_stop_takes_6_s_at_most_whatever_clients_and_workers_do() {
     let plain = server_of(2, &["sleep", "1000"]);
     plain.wait_for_lines("started", 2);
     cases.push(case("workers that never get ready", plain, None));
-    let stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nserve(take())";
+    let stubborn = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+                    listener = take(); channel.close(); serve(listener)";
     if let Some(server) = python_server(2, stubborn) {
         wait_until_full(&server, 2);
         cases.push(case("workers that serve and ignore SIGTERM", server, None));

@@ -10,7 +10,7 @@ pub fn sh(script: &str) -> [&str; 3] {
 /// Python, with what every worker of these tests needs: `channel`, and `take()`,
 /// which receives the listener and acknowledges it.
 const PRELUDE: &str = "
-import array, json, os, signal, socket, sys, time
+import array, json, os, select, signal, socket, sys, time
 channel = socket.socket(fileno=int(os.environ['NODE_CHANNEL_FD']))
 def say(text):
     channel.sendall(text.encode() + b'\\n')
@@ -24,8 +24,16 @@ def take():
     listener.setblocking(True)
     return listener
 def serve(listener):
+    listener.setblocking(False)
     while True:
-        client, _ = listener.accept()
+        # Until the master closes the channel; the worker may have done so before.
+        ready, _, _ = select.select([it for it in (listener, channel) if it.fileno() >= 0], [], [])
+        if channel in ready and channel.recv(65536) == b'':
+            sys.exit(0)
+        try:
+            client, _ = listener.accept()
+        except BlockingIOError:
+            continue
         client.recv(65536)
         body = b'handled by child, pid is %d\\n' % os.getpid()
         client.sendall(b'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n' % len(body) + body)
