@@ -35,8 +35,9 @@ impl<'a> Envelope<'a> {
     }
 
     fn outer(line: &'a str) -> Option<Envelope<'a>> {
-        if !line.contains("NODE_HANDLE") {
-            return None; // So most messages are parsed only once.
+        // So most messages are parsed only once. `NODE\u005fHANDLE` is the same name.
+        if !line.contains("NODE_HANDLE") && !line.contains(r"\u") {
+            return None;
         }
         let envelope = Envelope { fields: serde_json::from_str(line).ok()? };
         (envelope.text("cmd")? == "NODE_HANDLE").then_some(envelope)

@@ -113,6 +113,21 @@ fn an_envelope_without_its_handle_is_asked_for_again() {
     assert_eq!(peer.lines_here(), [json!({"cmd": "NODE_HANDLE_ACK"})]);
 }
 
+/// A name may be written with escapes. Were it no envelope, the next one would get
+/// its descriptor.
+#[test]
+fn an_envelope_with_escapes_is_an_envelope() {
+    let (mut ours, mut peer) = channel_and_peer(1);
+    let line = r#"{"c\u006dd":"NODE\u005fHANDLE","type":"net.Socket","msg":1}"#;
+    let (mut other, fd) = thing();
+    send_with(peer.0.stream(), format!("{line}\n").as_bytes(), &[&fd]);
+    let (message, handle) = ours.next_handle();
+    assert_eq!((message, handle.kind.as_str()), (json!(1), "net.Socket"));
+    assert_eq!(peer.lines_here(), [json!({"cmd": "NODE_HANDLE_ACK"})]);
+    drop((fd, handle));
+    assert_eq!(other.read(&mut [0]).expect("closed"), 0);
+}
+
 /// As Node sends it after a NACK.
 #[test]
 fn an_envelope_inside_an_envelope_is_unwrapped_and_answered_once() {
