@@ -54,7 +54,7 @@ fn without_a_channel_there_is_one_clear_line() {
     assert!(output.stderr.contains("NODE_CHANNEL_FD"), "{}", output.stderr);
     assert!(output.stderr.contains("without 'worker'"), "{}", output.stderr);
     assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
-    for number in ["1", "99", "-1", "", "x", "3 "] {
+    for number in ["1", "99", "-1", "x", "3 "] {
         let output = worker().env("NODE_CHANNEL_FD", number).output();
         assert_eq!(output.status.code(), Some(1), "{number}");
         let named = format!("NODE_CHANNEL_FD is '{number}'");
