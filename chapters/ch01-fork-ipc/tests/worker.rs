@@ -159,11 +159,17 @@ fn without_a_channel_it_says_how_it_is_started() {
         program().args(["worker", "normal"]).output(),
         &["started by its parent"],
     );
+    // As in Node: an empty variable is none.
+    assert_complaint(
+        program().arg("worker").env("NODE_CHANNEL_FD", "").output(),
+        &["started by its parent"],
+    );
 }
 
 #[test]
 fn a_number_that_is_no_channel_is_refused() {
-    for number in ["", "x", "-1", "0", "1", "2", "3", "77", "99999999999", "1e1"] {
+    for number in ["x", "-1", "0", "1", "2", "3", "77", "99999999999", "1e1", "3 "]
+    {
         let output =
             program().arg("worker").env("NODE_CHANNEL_FD", number).output();
         assert_complaint(
@@ -210,6 +216,11 @@ fn another_serialization_is_refused() {
     let (worker, _channel) = program().arg("worker").channel();
     let output = worker.env("NODE_CHANNEL_SERIALIZATION_MODE", "advanced").output();
     assert_complaint(output, &["'advanced'", "only json"]);
+    // As in Node: an empty variable is none.
+    let (worker, stream) = program().arg("worker").channel();
+    let worker = worker.env("NODE_CHANNEL_SERIALIZATION_MODE", "").start();
+    drop(stream);
+    assert!(worker.wait(LONG).success(), "{}", worker.stderr());
 }
 
 /// Nothing but messages goes into a channel, not even a complaint.
@@ -268,14 +279,16 @@ fn a_grandchild_does_not_inherit_the_channel() {
         "--ignored",
         "--test-threads=1",
     ];
-    let (child, stream) = Program::new(this).args(words).channel();
+    let (child, stream) =
+        Program::new(this).args(words).env("NODE_UNIQUE_ID", "1").channel();
     patient(&stream);
     let child = child.start();
     let message = message(&mut Channel::new(stream));
     let environment = message["environment"].as_str().expect("a text");
     assert!(environment.contains("PATH="), "{environment}");
     assert!(
-        !environment.contains("NODE_CHANNEL"),
+        !environment.contains("NODE_CHANNEL")
+            && !environment.contains("NODE_UNIQUE_ID"),
         "left in the environment:\n{environment}"
     );
     // 0, 1, 2 and the directory that ls reads: the channel is close-on-exec.
