@@ -110,7 +110,7 @@ impl Handle {
             ("net.Socket", Kind::Unix) => Handle::Unix(fd.into()),
             ("net.Server", Kind::TcpListener) => Handle::TcpListener(fd.into()),
             ("net.Server", Kind::UnixListener) => Handle::UnixListener(fd.into()),
-            // What Node sends of its standard input, if that is a pipe.
+            // So Node sends its standard input or output, if that is a pipe.
             ("net.Socket", Kind::Pipe) => Handle::Native(fd),
             ("net.Native", is) if is != Kind::Udp && is != Kind::Other => {
                 Handle::Native(fd)

@@ -33,6 +33,13 @@ fn a_worker_uses_every_type_of_handle_that_node_sends() {
 }
 
 #[test]
+fn a_pipe_that_node_sends_as_a_socket_is_a_bare_handle() {
+    let printed = parent(include_str!("node/parent_pipe.js"), "a pipe");
+    let through = "speaks through a pipe";
+    assert!(printed.is_empty() || printed.contains(through), "{printed}");
+}
+
+#[test]
 fn a_thousand_messages_and_handles_arrive_in_order() {
     parent(include_str!("node/parent_order.js"), "1000 in order");
 }
