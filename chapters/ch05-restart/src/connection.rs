@@ -98,7 +98,7 @@ impl Connection {
     pub fn is_closed(&mut self, now: Instant) -> bool {
         let is_late = self.deadline <= now;
         if is_late && self.state == State::Reading && !self.input.is_empty() {
-            self.respond(&Response::new("408 Request Timeout"), false);
+            self.respond(&Response::new("408 Request Timeout"));
             return false;
         }
         self.state == State::Closed || is_late
@@ -122,7 +122,7 @@ impl Connection {
             match Request::parse(&self.input) {
                 Ok(Some(request)) => return Some(request),
                 Ok(None) => {}
-                Err(response) => self.respond(&response, false),
+                Err(response) => self.respond(&response),
             }
         }
         None
@@ -132,7 +132,9 @@ impl Connection {
     // ANCHOR: respond
     /// Sets the response. From now on
     /// [`write_response`](Connection::write_response) writes it.
-    pub fn respond(&mut self, response: &Response, head_only: bool) {
+    pub fn respond(&mut self, response: &Response) {
+        // No response to HEAD has a body, not even to a malformed one.
+        let head_only = self.input.trim_ascii_start().starts_with(b"HEAD ");
         self.input = Vec::new();
         self.output = response.print(head_only);
         self.state = State::Writing;

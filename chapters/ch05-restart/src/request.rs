@@ -70,9 +70,10 @@ fn check(head: &httparse::Request) -> Result<(), &'static str> {
             head.headers.iter().filter(|it| it.name.eq_ignore_ascii_case(name));
         named.map(|it| String::from_utf8_lossy(it.value).to_lowercase()).collect()
     };
-    // Section 3.2: exactly one Host; HTTP/1.0 did not know it.
-    let hosts = values("Host").len();
-    if hosts > 1 || (hosts == 0 && head.version == Some(1)) {
+    // Section 3.2: exactly one Host, a valid one; HTTP/1.0 did not know it.
+    let hosts = values("Host");
+    let is_missing = hosts.is_empty() && head.version == Some(1);
+    if hosts.len() > 1 || is_missing || !hosts.iter().all(|text| is_host(text)) {
         return Err("400 Bad Request");
     }
     // Section 6: two lengths, or a wrong one, can hide a second request.
@@ -93,6 +94,15 @@ fn check(head: &httparse::Request) -> Result<(), &'static str> {
         return Err("501 Not Implemented");
     }
     Ok(())
+}
+
+/// Whether `text` has only characters that a host name, an IP address and a port
+/// may have (RFC 3986, 3.2.2).
+fn is_host(text: &str) -> bool {
+    let is_valid = |byte: u8| {
+        byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
+    };
+    text.bytes().all(is_valid)
 }
 // ANCHOR_END: check
 

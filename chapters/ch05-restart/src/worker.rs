@@ -280,7 +280,7 @@ impl<H: Handler> Worker<H> {
     fn serve(&mut self, index: usize) {
         if let Some(request) = self.connections[index].read_request() {
             let response = self.handle(&request);
-            self.connections[index].respond(&response, request.method == "HEAD");
+            self.connections[index].respond(&response);
         }
         if self.connections[index].write_response() {
             let answered = AssertUnwindSafe(|| self.handler.answered());

@@ -106,6 +106,11 @@ fn head_is_answered_without_a_body() {
     let text = raw_exchange(server.addr(), head).expect("a response");
     assert!(text.contains("\r\nContent-Length: "), "{text}");
     assert!(text.ends_with("\r\n\r\n"), "{text}");
+    // One that is refused, too.
+    let no_host = b"\r\nHEAD / HTTP/1.1\r\n\r\n";
+    let text = raw_exchange(server.addr(), no_host).expect("a response");
+    assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
+    assert!(text.ends_with("\r\n\r\n"), "{text}");
 }
 
 #[test]

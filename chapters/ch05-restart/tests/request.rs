@@ -77,11 +77,16 @@ fn http_1_1_needs_exactly_one_host() {
         ("GET / HTTP/1.1\r\nHost: a\r\nhOST: a\r\n\r\n", 400),
         ("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         ("GET http://x/ HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: user@a\r\n\r\n", 400),
+        ("GET / HTTP/1.0\r\nHost: \u{e9}\r\n\r\n", 400),
     ] {
         assert_eq!(refused(head), status, "{head:?}");
     }
     good("GET / HTTP/1.0\r\n\r\n");
     good("GET / HTTP/1.1\r\nHOST:\r\n\r\n");
+    good("GET / HTTP/1.1\r\nHost: [::1]:1337\r\n\r\n");
     good("GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n");
 }
 
