@@ -2,11 +2,14 @@
 
 use std::{io, process::ExitCode};
 
-use nix::sys::{
-    resource::{Resource, getrlimit, setrlimit},
-    signal::{
-        SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction,
-        sigprocmask,
+use nix::{
+    libc::c_int,
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        signal::{
+            SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction,
+            sigprocmask,
+        },
     },
 };
 
@@ -27,6 +30,7 @@ pub fn run(
     main: impl FnOnce(Arguments) -> anyhow::Result<ExitCode>,
 ) -> ExitCode {
     forget_inherited_signals();
+    survive_full_file();
     allow_descriptors();
     let code = match main(Arguments::from_env()) {
         Ok(code) => code,
@@ -63,6 +67,18 @@ fn forget_inherited_signals() {
         let _ = unsafe { sigaction(signal, &default) };
     }
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// Handles SIGXFSZ, which kills a process that writes to a file of the largest size
+/// (setrlimit(2), `RLIMIT_FSIZE`). Then write(2) fails with `EFBIG`: a server does
+/// not die because its log is full. It is handled and not ignored, so that programs
+/// that we start have the default again (execve(2)).
+fn survive_full_file() {
+    extern "C" fn ignore(_: c_int) {}
+    let handler = SigHandler::Handler(ignore);
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing.
+    let _ = unsafe { sigaction(Signal::SIGXFSZ, &action) };
 }
 
 /// Raises the soft limit on open descriptors to the hard limit, for this process

@@ -50,6 +50,20 @@ fn say_waits_for_room_in_a_non_blocking_pipe() {
     assert!(text == expected.collect::<String>(), "{} bytes", text.len());
 }
 
+/// The kernel sends SIGXFSZ, which kills by default (setrlimit(2)).
+#[test]
+fn a_file_that_may_not_grow_ends_no_server() {
+    let dir = testkit::temp_dir();
+    let log = dir.path().join("log");
+    let script = "ulimit -f 0; exec \"$0\" \"$1\" 3 >\"$2\" 2>&1";
+    let ends = |kind: &str| {
+        let log = log.to_str().expect("UTF-8");
+        Program::new("sh").args(["-c", script, PRINT, kind, log]).output().status
+    };
+    assert_eq!(ends("log").code(), Some(0), "it goes on without its log");
+    assert_eq!(ends("say").code(), Some(1), "a result is lost");
+}
+
 #[test]
 fn a_full_disk_is_reported_once() {
     let full = || OpenOptions::new().write(true).open("/dev/full").expect("Linux");
