@@ -94,12 +94,14 @@ impl Connection {
     }
 
     /// Whether the connection can be dropped at `now`. If the time for its request
-    /// is over, and a part has arrived, the client gets a response first: 408.
+    /// is over, and a part has arrived, the client gets the response 408 before that.
     pub fn is_closed(&mut self, now: Instant) -> bool {
         let is_late = self.deadline <= now;
         if is_late && self.state == State::Reading && !self.input.is_empty() {
+            // It has room for this. What has arrived was read, so close(2) sends no
+            // reset: there is no need to linger.
             self.respond(&Response::new("408 Request Timeout"));
-            return false;
+            self.write_response();
         }
         self.state == State::Closed || is_late
     }
