@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 serve ch02-balance
+until_log 'special is'
 show_log
 echo '$ node book/node/load.js 20000 &'
 node book/node/load.js 20000 16 "$url" >"$work/load" &

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 serve ch02-balance >/dev/null
+until_log 'special is'
 normal=$(pid_of normal)
 special=$(pid_of special)
 type_in "kill -STOP $normal $special"
