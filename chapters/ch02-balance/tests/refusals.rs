@@ -58,6 +58,10 @@ fn an_address_that_is_not_ours() {
         &output,
         "cannot listen on 192.0.2.1:0: Cannot assign requested address",
     );
+    // Its colons are not the one before the port.
+    let output = program().args(["--addr", "2001:db8::1", "--port", "0"]).output();
+    let begins = "cannot listen on [2001:db8::1]:0: ";
+    assert!(output.stderr.starts_with(begins), "{output:?}");
     let output =
         program().args(["--addr", "not an address", "--port", "0"]).output();
     assert_eq!(output.status.code(), Some(1), "{output:?}");

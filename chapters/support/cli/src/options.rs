@@ -95,10 +95,13 @@ impl Options {
     /// # Errors
     /// `cannot listen on 127.0.0.1:1337: Address already in use`, and the like.
     pub fn listen(&self) -> anyhow::Result<TcpListener> {
-        let (listener, address) =
-            listen(&self.addr, self.port).with_context(|| {
-                format!("cannot listen on {}:{}", self.addr, self.port)
-            })?;
+        // As in a URL: the colons of an IPv6 address stand in brackets.
+        let mut host = self.addr.clone();
+        if host.contains(':') && !host.starts_with('[') {
+            host = format!("[{host}]");
+        }
+        let (listener, address) = listen(&self.addr, self.port)
+            .with_context(|| format!("cannot listen on {host}:{}", self.port))?;
         log(format_args!("listening on http://{address}"));
         Ok(listener)
     }
