@@ -21,6 +21,7 @@ use testkit::Program;
 use crate::check::{cargo, finish, json_lines};
 use crate::course::{Course, Exercise};
 use crate::files::{copy, make_folder, read, write};
+use crate::interrupt::remove_at_interrupt;
 
 /// The longest solution that is read, in bytes.
 const LONGEST_SOLUTION: u64 = 1 << 20;
@@ -59,6 +60,7 @@ impl Desk {
     /// If cargo-nextest is not installed, or the tests do not build.
     pub fn set_up(course: &Course, exercises: &[Exercise]) -> anyhow::Result<Desk> {
         let folder = testkit::temp_dir();
+        remove_at_interrupt(folder.path().to_owned())?;
         let course = copy_of(course, exercises, &folder.path().join("course"))?;
         let mut desk = Desk {
             nextest: folder.path().join("nextest.json"),

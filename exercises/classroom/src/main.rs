@@ -4,7 +4,7 @@
 //! The modules, from the bottom up: `files`; `course` (the exercises); `check` (runs the
 //! tests of one); `progress` (which are solved); `list`, `next` and `watch`, for students;
 //! `handout`, and `grade` with `desk` (builds and runs submissions) and `report`, for
-//! teachers; `mutants`, for the authors.
+//! teachers; `mutants`, for the authors; `interrupt`, what Ctrl-C does in these two.
 
 mod check;
 mod course;
@@ -12,6 +12,7 @@ mod desk;
 mod files;
 mod grade;
 mod handout;
+mod interrupt;
 mod list;
 mod mutants;
 mod next;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
         let command =
             arguments.word()?.ok_or_else(|| wrong("a command is missing"))?;
         let course = Course::here()?;
-        match &*command {
+        let result = match &*command {
             "next" => next::run(&course, at_most_one(&course, arguments)?),
             "watch" => watch::run(&course, at_most_one(&course, arguments)?),
             "list" => {
@@ -78,7 +79,9 @@ fn main() -> ExitCode {
                 named => mutants::run(&course, &named),
             },
             other => Err(unexpected(other)),
-        }
+        };
+        interrupt::exit_if_interrupted();
+        result
     })
 }
 

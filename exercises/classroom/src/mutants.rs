@@ -19,6 +19,7 @@ use cli::say;
 use crate::check::build;
 use crate::course::{Course, Exercise};
 use crate::files::{copy, read, run as run_program};
+use crate::interrupt::remove_at_interrupt;
 
 /// Each exercise has at least so many.
 const FEWEST: usize = 3;
@@ -29,6 +30,7 @@ pub fn run(course: &Course, exercises: &[Exercise]) -> anyhow::Result<ExitCode> 
         bail!("there are no solutions here, so there are no mutants");
     }
     let folder = testkit::temp_dir();
+    remove_at_interrupt(folder.path().to_owned())?;
     let root = folder.path().join("course");
     for part in ["Cargo.toml", "Cargo.lock", "chapters", "exercises", "solutions"] {
         copy(&course.root.join(part), &root.join(part))?;

@@ -5,10 +5,11 @@ mod common;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use common::{classroom, course, run};
 use serde_json::Value;
-use testkit::{TempDir, temp_dir};
+use testkit::{Signal, TempDir, assert_all_gone, eventually, temp_dir};
 
 /// Submissions with a solution of exercise 1 each, and the results.
 struct Class {
@@ -181,6 +182,28 @@ fn a_wrong_path_is_an_error_before_the_work_begins() {
     assert_eq!(run(&course(), &["grade"]).status.code(), Some(2));
     let outside = run(Path::new("/"), &["next"]);
     assert!(outside.stderr.contains("not in a checkout"), "{outside:?}");
+}
+
+#[test]
+fn an_interrupted_grading_leaves_nothing() {
+    let class = Class::new();
+    class.hand_in("ada", &solved());
+    let temporary = class.path("tmp");
+    fs::create_dir(&temporary).expect("mkdir");
+    let (path, out) = (class.path("ada"), class.path("grades"));
+    let arguments = ["grade", "--only", "1", "--out"];
+    let grade = classroom(&course(), &arguments).args([out, path]);
+    let grade = grade.env("TMPDIR", &temporary).start();
+    let limit = Duration::from_secs(60);
+    eventually("a build runs", limit, || {
+        grade.descendants().iter().any(|it| it.command_line().contains("rustc"))
+    });
+    let family = grade.processes();
+    grade.signal(Signal::SIGINT);
+    assert_eq!(grade.wait(limit).code(), Some(130), "{}", grade.describe());
+    assert_all_gone(&family, None, limit);
+    let left = fs::read_dir(&temporary).expect("a folder").count();
+    assert_eq!(left, 0, "folders are left in {}", temporary.display());
 }
 
 #[test]
