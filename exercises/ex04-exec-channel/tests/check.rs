@@ -120,6 +120,24 @@ fn the_child_inherits_nothing_else() {
 }
 
 #[test]
+fn the_rest_of_the_environment_is_the_parents() {
+    let program = exercise!().arg("start").env("GREETING", "good morning").start();
+    let (pid, channel) = child(&program, 1);
+    let environment = std::fs::read(format!("/proc/{pid}/environ"));
+    let environment = environment.unwrap_or_default();
+    let has = |variable: &str| {
+        environment.split(|byte| *byte == 0).any(|it| it == variable.as_bytes())
+    };
+    assert!(
+        has("GREETING=good morning") && has(&format!("NODE_CHANNEL_FD={channel}")),
+        "your program was started with GREETING=good morning in its environment. Its child \
+         (pid {pid}) should have that variable, and NODE_CHANNEL_FD={channel}. Which environment \
+         do you give to execve(2)?\n{}",
+        program.describe()
+    );
+}
+
+#[test]
 fn the_child_sees_its_parent_close() {
     let program = start(&["start", "close 1"]);
     done(

@@ -182,7 +182,7 @@ fn send_files(mut socket: UnixStream, names: &[&str]) -> io::Result<()> {
 }
 
 /// Tries to send one descriptor more than fits into a message.
-fn send_too_many(socket: UnixStream) -> io::Result<()> {
+fn send_too_many(mut socket: UnixStream) -> io::Result<()> {
     // In the tests, a process may have 256 descriptors. So it also sends its
     // standard input and its standard error.
     // SAFETY: this process uses neither of them afterwards.
@@ -194,7 +194,9 @@ fn send_too_many(socket: UnixStream) -> io::Result<()> {
         Ok(()) => println!("{}: has sent them", process::id()),
         Err(error) => println!("{}: refused: {:?}", process::id(), error.kind()),
     }
-    send(&socket, b"and on", Vec::new())
+    send(&socket, b"and on", Vec::new())?;
+    // Blocks until the other side ends the stream.
+    io::copy(&mut socket, &mut io::sink()).map(drop)
 }
 
 /// Leaves this process so many free descriptor numbers.

@@ -222,13 +222,22 @@ fn more_than_253_are_refused_and_nothing_is_sent() {
         "{story} Your program says:\n{line}\nDoes `send` give the whole list to sendmsg(2)? It \
          returns EINVAL."
     );
-    let (said, fds) = receive_from(&program, &channel, "and on");
+    let (said, files) = receive_from(&program, &channel, "and on");
     assert_eq!(
-        (&*said, fds.len()),
+        (&*said, files.len()),
         ("and on", 0),
         "`send` has refused 254 descriptors, and then your program has sent the text \"and on\". \
          What arrived is on the left. If a message is refused, nothing of it is sent: no byte, \
          and no part of the list"
+    );
+    let kept = fds(program.pid());
+    assert!(
+        kept.len() < 254,
+        "`send` has refused 254 descriptors, and your program (process {}) has {} open now. This \
+         process's own copies are closed when `send` returns, with an error too. What becomes of \
+         yours if sendmsg(2) fails?",
+        program.pid(),
+        kept.len()
     );
 }
 

@@ -11,6 +11,9 @@ use crate::time_limit;
 /// The pause between two looks. It costs time, but it decides nothing.
 const PAUSE: Duration = Duration::from_millis(3);
 
+/// Waits from this length on count only the time in which the machine was free.
+const PATIENT: Duration = Duration::from_secs(1);
+
 /// Blocks until `condition` holds.
 ///
 /// # Panics
@@ -59,9 +62,10 @@ fn look_until<T>(
     is_time_up: impl Fn() -> bool,
     mut look: impl FnMut() -> Option<T>,
 ) -> Option<T> {
-    let deadline = Instant::now() + within;
+    let (began, counted) = (Instant::now(), time_limit::used());
     loop {
-        let is_last = Instant::now() >= deadline;
+        let is_last =
+            is_over(within, began.elapsed(), time_limit::used() - counted);
         let found = look();
         // In this order: the programs are killed after the time is up, never before.
         if is_time_up() {
@@ -72,6 +76,17 @@ fn look_until<T>(
         }
         sleep(PAUSE);
     }
+}
+
+/// Whether a wait of `within` is over, if so much time has passed, and the clock of the
+/// [`time_limit`] has counted so much of it.
+///
+/// A wait for what should happen may take longer while the processors are busy, and so may a
+/// right program. A short wait is for what must not happen.
+fn is_over(within: Duration, passed: Duration, counted: Duration) -> bool {
+    let is_patient = within >= PATIENT && !counted.is_zero();
+    let is_late = !is_patient || counted >= within;
+    passed >= within && (is_late || passed >= time_limit::longest(within))
 }
 
 /// Blocks until no process of `processes` is alive and `port` can be bound again on
@@ -100,4 +115,21 @@ pub fn assert_all_gone(processes: &[Process], port: Option<u16>, within: Duratio
         left.push_str("\n  all is gone now, but it took longer than that");
     }
     panic!("after {within:?} all should be gone, but:{left}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_wait_is_longer_while_the_processors_are_busy() {
+        let [short, second, two, five] =
+            [100, 1000, 2000, 5000].map(Duration::from_millis);
+        assert!(!is_over(two, second, second));
+        assert!(is_over(two, two, two));
+        assert!(!is_over(two, five, second), "it was busy for 4 of 5 s");
+        assert!(is_over(second, five, short), "but it ends");
+        assert!(is_over(two, two, Duration::ZERO), "no program is in a sandbox");
+        assert!(is_over(short, short, short / 2), "it must not happen");
+    }
 }

@@ -33,10 +33,20 @@ fn share(turn: Duration, slept: Duration, worked: Duration) -> f64 {
     (worked.as_secs_f64() / wanted.as_secs_f64()).max(SLOWEST)
 }
 
+/// What is counted so far: a clock that runs slower while the processors are busy.
+pub(crate) fn used() -> Duration {
+    Duration::from_micros(USED.load(Ordering::Relaxed))
+}
+
+/// The time in which this clock counts `within`, at its slowest speed.
+pub(crate) fn longest(within: Duration) -> Duration {
+    within.div_f64(SLOWEST)
+}
+
 /// Whether the tests of this process have used up their time. Never, if no program
 /// was started in a [sandbox](crate::sandbox).
 pub(crate) fn is_up() -> bool {
-    Duration::from_micros(USED.load(Ordering::Relaxed)).as_secs_f64() > seconds()
+    used().as_secs_f64() > seconds()
 }
 
 /// The limit: 20 s. The variable `TEST_SECONDS` sets another.
