@@ -74,7 +74,7 @@ while True:
 
 /// It acknowledges its listener, and exits.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes two minutes"]
 fn a_crash_loop_does_not_fill_the_log() {
     let ack = r#"echo '{"cmd":"NODE_HANDLE_ACK"}' >&"$NODE_CHANNEL_FD""#;
     let server = common::server_of(8, &common::sh::sh(ack));
