@@ -85,7 +85,10 @@ impl Worker {
     fn next(&mut self) -> (Option<Received<Handle>>, String) {
         let began = Instant::now();
         let next = self.next_within(SOON);
-        let waited = format!("{:.1?} ({SOON:?} at most)", began.elapsed());
+        let waited = format!(
+            "{:.1?} ({SOON:?}, or longer if the machine is busy)",
+            began.elapsed()
+        );
         if matches!(next, Some(Received::Closed(_))) {
             // It may be about to exit, and say why.
             let over =
@@ -183,7 +186,10 @@ impl Worker {
         let how = match status {
             Some(status) => format!("has exited ({status})"),
             None => {
-                format!("runs, {:.1?} later ({SOON:?} at most)", began.elapsed())
+                format!(
+                    "runs, {:.1?} later ({SOON:?}, or longer if the machine is busy)",
+                    began.elapsed()
+                )
             }
         };
         assert!(

@@ -244,7 +244,7 @@ fn each_response_crashes_a_worker_and_no_request_is_lost() {
         assert!(
             done.is_some(),
             "ten clients ask at once ({}), and each worker crashes after its first \
-             response. In {:.1?} ({SOON:?} at most) {} of 60 requests were answered. Who \
+             response. In {:.1?} ({SOON:?}, or longer if the machine is busy) {} of 60 requests were answered. Who \
              accepts while a worker is being replaced? And does a worker that drains answer \
              all that it has accepted?\n{}",
             match kind {
@@ -440,7 +440,10 @@ fn assert_stops(server: &Running, story: &str, hint: &str) {
     let status = try_eventually(SOON, || server.try_wait());
     let how = match status {
         Some(status) => format!("it has exited ({status})"),
-        None => format!("it runs {:.1?} later ({SOON:?} at most)", began.elapsed()),
+        None => format!(
+            "it runs {:.1?} later ({SOON:?}, or longer if the machine is busy)",
+            began.elapsed()
+        ),
     };
     assert!(
         status.is_some_and(|status| status.code() == Some(0)),
