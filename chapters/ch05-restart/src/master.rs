@@ -27,6 +27,8 @@ pub struct Master {
     pub children: Children,
     /// What is decided about the workers.
     pub supervisor: Supervisor,
+    /// What a worker is sent with its listener.
+    pub message: Value,
     /// Makes the command that starts a worker.
     worker: Box<dyn Fn() -> anyhow::Result<Command>>,
     /// For the workers that start later. `None`: the server stops.
@@ -64,6 +66,7 @@ impl Master {
         Master {
             children,
             supervisor,
+            message: Value::from("server"),
             worker: Box::new(worker),
             listener: Some(listener),
             lives: LogLimit::with_burst(LIVES),
@@ -175,7 +178,7 @@ impl Master {
         match listener.try_clone() {
             Ok(copy) => {
                 let handle = Handle::TcpListener(copy);
-                self.children.send_handle(id, Value::from("server"), handle);
+                self.children.send_handle(id, self.message.clone(), handle);
             }
             Err(error) => {
                 complain(format_args!(
@@ -263,7 +266,7 @@ impl Master {
     }
 
     /// Logs a message that means nothing to the master.
-    fn log_message(&self, id: Id, message: &Value) {
+    pub fn log_message(&self, id: Id, message: &Value) {
         if message["act"] != "suicide" {
             let name = self.name(id);
             self.limits(id)
@@ -281,7 +284,8 @@ impl Master {
         self.limits.get(&id).unwrap_or(&self.shared_limits)
     }
 
-    fn name(&self, id: Id) -> String {
+    /// A worker in words, for the log.
+    pub fn name(&self, id: Id) -> String {
         match self.children.pid(id) {
             Some(pid) => format!("worker {pid}"),
             None => "a worker".to_owned(),

@@ -214,7 +214,7 @@ impl Supervisor {
     ///
     /// `seen`: everything that happened before this time has been recorded. A
     /// worker is killed only if it is late even so. If the master itself was held
-    /// up (SIGSTOP, a suspended machine), what arrived in the meantime counts
+    /// up (SIGSTOP, a debugger), what arrived in the meantime counts
     /// before what the clock says.
     pub fn decide(&mut self, seen: Instant, now: Instant) -> Vec<Action> {
         let mut actions = self.end_overdue(seen);
@@ -325,6 +325,7 @@ impl Supervisor {
     /// it has exited.
     pub fn kill(&mut self, id: Id) -> Option<Action> {
         let state = self.workers.get_mut(&id)?;
+        self.start_failed |= matches!(state, State::Starting { .. });
         let before = mem::replace(state, State::Killed);
         (before != State::Killed).then_some(Action::Kill(id))
     }

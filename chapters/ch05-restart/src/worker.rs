@@ -45,7 +45,8 @@ pub trait Handler {
     /// It may be one that [`handle`](Handler::handle) did not make, such as 400.
     fn answered(&mut self) {}
 
-    /// Called for a message from the master that the worker has no use for.
+    /// Called for a message from the master, also for the one that comes with the
+    /// listener.
     fn on_message(&mut self, _message: &Value) {}
 }
 // ANCHOR_END: handler
@@ -202,7 +203,8 @@ impl<H: Handler> Worker<H> {
         let Some(channel) = &mut self.channel else { return };
         for received in channel.receive() {
             match received {
-                Received::Handle(_, Handle::TcpListener(listener)) => {
+                Received::Handle(message, Handle::TcpListener(listener)) => {
+                    self.handler.on_message(&message);
                     self.start_accepting(listener);
                 }
                 Received::Ignored(why) => {

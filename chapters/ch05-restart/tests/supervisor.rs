@@ -295,3 +295,19 @@ fn a_second_stop_kills_all() {
     let [a, b, c] = [0, 1, 2].map(|id| Action::Kill(Id(id)));
     assert_eq!(policy.tell(Input::Stop), [a, b, c, exit], "and does not wait");
 }
+
+/// Chapter 6 has shorter limits of its own: its master says which worker is killed.
+#[test]
+fn a_worker_that_the_master_kills_before_it_is_ready_is_a_failure() {
+    let mut policy = Policy::new(1);
+    policy.decide();
+    let id = policy.started();
+    assert_eq!(policy.supervisor.kill(id), Some(Action::Kill(id)));
+    assert_eq!(policy.supervisor.kill(id), None, "once");
+    assert_eq!(policy.decide(), [pause(100)]);
+    assert_eq!(policy.tell(Input::Exited(id)), [], "it was counted already");
+    assert_eq!(policy.after(100), [Action::Start]);
+    let ready = policy.start_ready();
+    assert_eq!(policy.supervisor.kill(ready), Some(Action::Kill(ready)));
+    assert_eq!(policy.decide(), [Action::Start], "that is no failed start");
+}

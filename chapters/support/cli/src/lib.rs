@@ -28,6 +28,6 @@ pub use arguments::{Arguments, Help, unexpected, wrong};
 pub use listen::ACCEPT_PAUSE;
 pub use log_limit::LogLimit;
 pub use options::Options;
-pub use output::{complain, log, pass_on, say, write_all};
+pub use output::{complain, log, pass_on, say, say_if_room, write_all};
 pub use reason::{reason, why};
 pub use run::run;

@@ -37,6 +37,20 @@ pub fn say(line: impl Display) {
     note_loss("standard output", written);
 }
 
+/// As [`say`], but never blocks: a server may not wait for the reader of its output. The
+/// rest of a line for which there is no room is left out, and that is complained of.
+pub fn say_if_room(line: impl Display) {
+    let stdout = io::stdout().lock();
+    for part in format!("{line}\n").as_bytes().chunks(4096) {
+        if poll_for_room(&stdout, PollTimeout::ZERO) == Ok(0) {
+            return complain("no room on standard output");
+        }
+        if write(&stdout, part).is_err() {
+            return;
+        }
+    }
+}
+
 /// Writes what a child has printed to standard error, and blocks until it is
 /// written. If that fails: as [`say`].
 pub fn pass_on(bytes: &[u8]) {
