@@ -1,0 +1,77 @@
+// ANCHOR: top
+//! The end of a listener: nothing new comes in, and what has come in is answered.
+//!
+//! A client is connected as soon as the kernel has finished the handshake, long
+//! before accept(2). Until then its connection waits in the listener's backlog. When
+//! the last descriptor of a listener is closed, the kernel resets what waits there.
+
+use std::{io, mem, net::TcpListener, os::fd::AsRawFd};
+
+use nix::{errno::Errno, libc};
+// ANCHOR_END: top
+
+// ANCHOR: filter
+/// A program for the kernel (classic BPF): load the byte with the TCP flags; if ACK
+/// is set, keep the packet; else drop it. A packet without ACK is a SYN: the first
+/// of a new connection.
+#[cfg(target_os = "linux")]
+const NO_NEW_CONNECTIONS: [libc::sock_filter; 4] = {
+    const FLAGS: u32 = 13;
+    const ACK: u32 = 0x10;
+    const fn code(code: u32, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code: code as u16, jt: 0, jf, k }
+    }
+    [
+        code(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, FLAGS),
+        code(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, 1, ACK),
+        code(libc::BPF_RET | libc::BPF_K, 0, u32::MAX),
+        code(libc::BPF_RET | libc::BPF_K, 0, 0),
+    ]
+};
+// ANCHOR_END: filter
+
+// ANCHOR: refuse
+/// From now on, the kernel drops the first packet of each new connection. A client's
+/// kernel sends it again after a second; by then the listener is closed, and the
+/// client is refused. Nothing is accepted that would be reset later.
+///
+/// The filter belongs to the socket: it holds for every process that has it.
+///
+/// # Errors
+/// Those of setsockopt(2). Only Linux has it: elsewhere `Unsupported`.
+pub fn drop_new_connections(listener: &TcpListener) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        let mut filter = NO_NEW_CONNECTIONS;
+        let program = libc::sock_fprog {
+            len: filter.len() as u16,
+            filter: filter.as_mut_ptr(),
+        };
+        // SAFETY: the kernel reads `program` and `filter`, which live until then.
+        let result = unsafe {
+            libc::setsockopt(
+                listener.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                (&raw const program).cast(),
+                mem::size_of_val(&program) as libc::socklen_t,
+            )
+        };
+        Errno::result(result)?;
+        Ok(())
+    }
+    #[cfg(not(target_os = "linux"))]
+    Err(io::ErrorKind::Unsupported.into())
+}
+// ANCHOR_END: refuse
+
+// ANCHOR: is_empty
+/// Whether no connection waits in the backlog.
+pub fn is_empty(listener: &TcpListener) -> bool {
+    let mut fd =
+        libc::pollfd { fd: listener.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: poll(2) reads and writes this one struct. 0: it does not block.
+    let ready = unsafe { libc::poll(&raw mut fd, 1, 0) };
+    ready <= 0
+}
+// ANCHOR_END: is_empty

@@ -1,0 +1,76 @@
+// ANCHOR: top
+//! What a service manager such as systemd is told (sd_notify(3)): a datagram to the
+//! socket that `NOTIFY_SOCKET` names. Without that variable, nothing is sent.
+
+use std::time::Instant;
+
+use cli::{complain, reason};
+use nix::unistd::Pid;
+use sd_notify::NotifyState;
+// ANCHOR_END: top
+
+// ANCHOR: service
+/// The service manager that has started this process, if there is one.
+pub struct Service {
+    /// When it must be told the next time that this process runs. `None`: it does not
+    /// ask.
+    watchdog_at: Option<Instant>,
+}
+
+impl Service {
+    /// Reads from the environment what the service manager wants to be told.
+    pub fn new(now: Instant) -> Service {
+        Service { watchdog_at: sd_notify::watchdog_enabled().map(|_| now) }
+    }
+
+    /// The server is ready, or a reload has ended. `systemctl status` shows `how`.
+    pub fn ready(&self, how: &str) {
+        notify(&[NotifyState::Ready, NotifyState::Status(how)]);
+    }
+
+    /// A reload begins.
+    pub fn reloading(&self) {
+        // Type=notify-reload: systemd compares the time with that of its own signal.
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            notify(&[NotifyState::Reloading, now]);
+        }
+    }
+
+    /// The server stops.
+    pub fn stopping(&self) {
+        notify(&[NotifyState::Stopping]);
+    }
+
+    /// Another process is the master from now on.
+    pub fn new_master(&self, pid: Pid) {
+        notify(&[NotifyState::MainPid(pid.as_raw() as u32)]);
+    }
+}
+// ANCHOR_END: service
+
+// ANCHOR: watchdog
+impl Service {
+    /// Reports that the master's loop runs: twice in the time that the service
+    /// manager waits for it (`WATCHDOG_USEC`).
+    pub fn watchdog(&mut self, now: Instant) {
+        if self.watchdog_at.is_some_and(|at| at <= now) {
+            notify(&[NotifyState::Watchdog]);
+            let limit = sd_notify::watchdog_enabled();
+            self.watchdog_at = limit.map(|limit| now + limit / 2);
+        }
+    }
+
+    /// When [`watchdog`](Service::watchdog) must be called the next time.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.watchdog_at
+    }
+}
+// ANCHOR_END: watchdog
+
+// ANCHOR: notify
+fn notify(states: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(states) {
+        complain(format_args!("cannot notify: {}", reason(&error)));
+    }
+}
+// ANCHOR_END: notify

@@ -1,0 +1,270 @@
+//! A new program takes over, or fails to.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::{
+    HALF, PROGRAM, PROMPT, SOON, Server, numbered, process, server_of, setup,
+    shell, wait_for_accepted,
+};
+use testkit::{Process, Signal, assert_all_gone, eventually, http, pid_in};
+
+/// A server whose program is a symbolic link that the test can change.
+fn linked(config: &str) -> Server {
+    let setup = setup(config).own_program();
+    setup.ready()
+}
+
+/// Makes the server's program a link to another one, as an installer does.
+#[track_caller]
+fn link(server: &Server, target: impl AsRef<Path>) {
+    let new = server.path("new");
+    symlink(target, &new)
+        .and_then(|()| fs::rename(new, server.path("server")))
+        .expect("to link");
+}
+
+#[test]
+fn an_upgrade_keeps_the_port_and_the_requests() {
+    let server = linked(&numbered(2, 1));
+    let (old, port) = (server.master(), server.port());
+    let mut slow = server.connected(HALF[0]);
+    wait_for_accepted(&server, 1);
+    server.configure(&numbered(1, 2));
+    server.send(Signal::SIGUSR2);
+    server.wait_for_line("has taken over");
+    // The new one has read the file as it is now.
+    eventually("the new workers answer alone", SOON, || {
+        (0..5).all(|_| pid_in(&server.get("/").body) == Some(2))
+    });
+    assert!(old.alive(), "its worker has a client");
+    slow.send_raw(HALF[1]).expect("the rest");
+    let response = slow.read_response().expect("a response");
+    assert_eq!(pid_in(&response.body), Some(1), "the old worker answers");
+    drop(slow);
+    assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.describe());
+    assert_eq!(server.settle(|_| true)["wanted"], 1);
+    assert_eq!(server.stderr(), "");
+    // All that was before works with the new one, too.
+    server.configure(&numbered(2, 3));
+    server.reload();
+    server.upgrade();
+    assert_eq!(pid_in(&server.get("/").body), Some(3));
+    let family = server.processes();
+    server.send(Signal::SIGTERM);
+    assert_all_gone(&family, Some(port), PROMPT);
+}
+
+#[test]
+fn a_program_that_cannot_take_over_changes_nothing() {
+    let server = linked(&format!("{}[limits]\nstart = 0.5\n", numbered(2, 1)));
+    let workers = server.workers();
+    let load = server.load(2).start();
+    let folder = server.path("folder");
+    fs::create_dir(&folder).expect("to make");
+    let text = server.path("text");
+    fs::write(&text, "no program").expect("to write");
+    let program = |name: &str, script: &str| {
+        shell(
+            &server.path(""),
+            &format!("printf '#!/bin/sh\n{script}\n' >{name}; chmod +x {name}"),
+        );
+        server.path(name)
+    };
+    shell(
+        &server.path(""),
+        ">empty; chmod +x empty; printf text >word; chmod +x word",
+    );
+    let cases = [
+        (server.path("nothing"), "No such file or directory"),
+        (text, "Permission denied"),
+        (server.path("word"), "Exec format error"),
+        (server.path("empty"), "Exec format error"),
+        (folder, "Permission denied"),
+        ("/bin/true".into(), ""),
+        ("/bin/false".into(), ""),
+        (program("exits", "exit 3"), ""),
+        (program("dies", "kill -9 $$"), ""),
+        (program("complains", "echo no >&2; exit 1"), "no"),
+        (program("hangs", "exec sleep 1000"), "is not ready in time"),
+    ];
+    let count = cases.len();
+    for (number, (target, told)) in cases.into_iter().enumerate() {
+        let before = server.stderr().len();
+        link(&server, &target);
+        server.send(Signal::SIGUSR2);
+        eventually(&format!("failure {} {target:?}", number + 1), SOON, || {
+            server.stderr().matches("; this one serves on\n").count() == number + 1
+        });
+        let complaints = server.stderr().split_off(before);
+        assert!(complaints.contains(told), "{target:?}: {complaints}");
+        assert!(complaints.lines().count() <= 2, "{target:?}: {complaints}");
+    }
+    // Meanwhile the file is gone, and workers start all the same.
+    fs::remove_file(server.path("server")).expect("to remove");
+    server.send(Signal::SIGUSR2);
+    eventually("one failure more", SOON, || {
+        server.stderr().matches("serves on").count() == count + 1
+    });
+    assert_eq!(server.workers(), workers, "the same workers serve");
+    server.reload();
+    assert!(server.workers().iter().all(|it| !workers.contains(it)));
+    symlink(PROGRAM, server.path("server")).expect("to link");
+    server.upgrade();
+    common::none_lost(load);
+}
+
+/// The new master may have read the file before that was changed.
+#[test]
+fn a_reload_during_an_upgrade_is_not_lost() {
+    for delay in [0, 4, 8, 12, 16, 24, 100] {
+        let server = server_of(1);
+        let old = server.master();
+        // For this client's worker the old master stays.
+        let _slow = server.connected(HALF[0]);
+        wait_for_accepted(&server, 1);
+        server.send(Signal::SIGUSR2);
+        sleep(Duration::from_millis(delay));
+        server.configure(&numbered(1, 2));
+        common::signal(old, Signal::SIGHUP);
+        eventually(&format!("the new file counts; {delay} ms"), SOON, || {
+            let done = server.stdout().contains("has taken over");
+            done && pid_in(&server.get("/").body) == Some(2)
+        });
+        assert_eq!(server.stderr(), "");
+    }
+}
+
+/// The program is good, and what it reads is not.
+#[test]
+fn a_program_that_cannot_use_its_configuration_changes_nothing() {
+    let server = linked(&format!("{}[limits]\nstart = 0.5\n", numbered(2, 1)));
+    let workers = server.workers();
+    let load = server.load(2).start();
+    server.configure("workers = 0\n");
+    server.send(Signal::SIGUSR2);
+    server.wait_for_stderr("workers: 0 is not between 1 and 1024");
+    server.wait_for_stderr("the new program failed; this one serves on");
+    // Its workers fail again and again, until its time is over.
+    let folder = server.path("folder");
+    fs::create_dir(&folder).expect("to make");
+    let large = fs::File::create(folder.join("large")).expect("to make");
+    large.set_len(65 << 20).expect("to make it large");
+    server.configure("workers = 2\nfolder = 'folder'\n");
+    server.send(Signal::SIGUSR2);
+    server.wait_for_stderr("the files have more than 64 MiB in all");
+    server.wait_for_stderr("is not ready in time; this one serves on");
+    common::none_lost(load);
+    eventually("only the old ones are left", SOON, || {
+        server.masters().len() == 1 && server.workers() == workers
+    });
+    server.configure(&numbered(1, 2));
+    server.upgrade();
+    assert_eq!(pid_in(&server.get("/").body), Some(2));
+}
+
+/// The number of the process that takes over.
+fn new_master(server: &Server, old: Process) -> Option<Process> {
+    let mut others = testkit::children_of(old.pid);
+    others.retain(|it| !it.command_line().contains("ch06-reload worker"));
+    others.retain(|it| !server.workers().contains(it));
+    others.pop()
+}
+
+#[test]
+fn when_the_new_master_is_killed_before_it_is_ready_the_old_one_serves_on() {
+    let server = linked(&numbered(2, 1));
+    let load = server.load(2).start();
+    for delay in [0, 5, 10, 20, 40] {
+        let old = server.master();
+        server.send(Signal::SIGUSR2);
+        let mut new = None;
+        eventually("a process that takes over", SOON, || {
+            new = new_master(&server, old);
+            new.is_some() || server.master() != old
+        });
+        sleep(Duration::from_millis(delay));
+        if let Some(new) = new {
+            new.signal(Signal::SIGSTOP);
+            // If it has said that it is ready, the old one says so soon.
+            sleep(Duration::from_millis(50));
+            if server.master() == old && !server.stdout().contains("has taken over")
+            {
+                new.signal(Signal::SIGKILL);
+            } else {
+                new.signal(Signal::SIGCONT);
+            }
+        }
+        server.settle(|_| true);
+    }
+    common::none_lost(load);
+    server.upgrade();
+}
+
+/// Kills the master after `delay` in one of its phases: nothing is left, and the port
+/// is free. But a new master that is ready by then goes on.
+#[track_caller]
+fn leaves_nothing(phase: &str, begin: impl Fn(&Server), delays: &[u64]) {
+    for &delay in delays {
+        let server = server_of(2);
+        begin(&server);
+        sleep(Duration::from_millis(delay));
+        let port = server.port();
+        server.signal(Signal::SIGKILL);
+        let killed = Instant::now();
+        eventually(&format!("the end; {phase}, {delay} ms"), PROMPT, || {
+            let serves = || http::get(server.addr()).is_ok();
+            server.processes().is_empty()
+                || phase == "upgrade" && killed.elapsed() > PROMPT / 5 && serves()
+        });
+        for new_master in server.masters() {
+            new_master.signal(Signal::SIGTERM);
+        }
+        assert_all_gone(&server.processes(), Some(port), PROMPT);
+    }
+}
+
+#[test]
+fn kill_9_of_the_master_leaves_nothing_in_any_phase() {
+    leaves_nothing("serving", |_| {}, &[0]);
+    leaves_nothing("reload", |it| it.send(Signal::SIGHUP), &[0, 5, 20, 260]);
+    leaves_nothing(
+        "upgrade",
+        |it| it.send(Signal::SIGUSR2),
+        &[0, 2, 5, 10, 20, 30],
+    );
+    leaves_nothing("stop", |it| it.send(Signal::SIGTERM), &[0, 5, 12]);
+}
+
+#[test]
+fn kill_9_of_a_master_that_starts_leaves_nothing() {
+    for delay in [0, 5, 10, 20, 40] {
+        let server = setup(&numbered(2, 1)).start();
+        sleep(Duration::from_millis(delay));
+        server.signal(Signal::SIGKILL);
+        eventually(&format!("the end after {delay} ms"), PROMPT, || {
+            server.processes().is_empty()
+        });
+    }
+}
+
+/// A worker is started from the program that runs, though its file is another one by
+/// now: the two may not understand each other.
+#[test]
+fn a_worker_is_of_its_masters_program() {
+    let server = linked(&numbered(1, 1));
+    link(&server, "/bin/false");
+    let worker = server.workers()[0];
+    worker.signal(Signal::SIGKILL);
+    eventually("a new worker", SOON, || {
+        let workers = server.workers();
+        workers.len() == 1 && workers[0] != worker
+    });
+    assert_eq!(pid_in(&server.get("/").body), Some(1));
+    assert!(process(server.pid()).alive());
+}
