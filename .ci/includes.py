@@ -4,7 +4,8 @@
     .ci/includes.py            the whole book
     .ci/includes.py ch02       only what is wrong in lines that contain "ch02"
 
-- Every block of Rust, console, bash or JavaScript is an include; no include is empty.
+- Every block of Rust, console, bash, JavaScript or configuration is an include; no include
+  is empty.
 - Above every block of a source file stands a caption with the name of the file.
 - A chapter's library and program are shown whole, each of its steps in one block, and a
   recorded session runs each step.
@@ -19,7 +20,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
-INCLUDED_LANGUAGES = {"rust", "console", "bash", "js"}
+INCLUDED_LANGUAGES = {"rust", "console", "bash", "js", "ini", "nginx", "haproxy"}
 LONG = 45
 WIDE = 88
 
@@ -118,7 +119,8 @@ def caption_of(file):
 
 def is_source(file):
     return relative(file).startswith(
-        ("chapters/", "exercises/", "solutions/", "book/scripts/", "book/node/"))
+        ("chapters/", "exercises/", "solutions/", "book/scripts/", "book/node/",
+         "book/service/"))
 
 
 def anchors_in(file):
@@ -221,7 +223,8 @@ def check_steps(chapter, includes):
 def check_used(includes):
     shown = {include.file for include in includes}
     sessions = "".join(it.read_text() for it in BOOK.glob("transcripts/*/*.sh"))
-    for pattern in ("transcripts/*/*.out", "pictures/*", "scripts/*", "node/*"):
+    for pattern in ("transcripts/*/*.out", "pictures/*", "scripts/*", "node/*",
+                    "service/*"):
         for file in sorted(BOOK.glob(pattern)):
             by_session = file.suffix in (".sh", ".js") and re.search(
                 rf"\b{file.stem}\b", sessions)

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2016 # The lines are typed in as they are.
+. "$(dirname "$0")/../terminal.bash"
+cd "$work"
+serve ch06-reload --workers 1
+until_log 'is ready'
+show_log
+type_in 'ask() { curl -s -m 5 http://127.0.0.1:1337 || echo lost; }'
+type_in 'for i in {1..300}; do ask; done >answers &'
+asked=$!
+sleep 0.2
+type_in "kill -USR2 $server"
+gone "$server" 10 || fail "the old program does not exit"
+show_log >news
+sed "s|$target/|target/|" news
+wait "$asked"
+type_in 'sort answers | uniq -c'
