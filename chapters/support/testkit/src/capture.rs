@@ -1,8 +1,12 @@
 //! What a program prints, kept while it runs.
 
 use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::lock::lock;
 
@@ -11,7 +15,8 @@ pub(crate) struct Capture(Mutex<State>);
 
 struct State {
     bytes: Vec<u8>,
-    is_open: bool,
+    /// The pipe. `None`: EOF was read.
+    pipe: Option<OwnedFd>,
     is_over_limit: bool,
 }
 
@@ -22,28 +27,37 @@ impl Capture {
     /// The thread is never joined: it exits at EOF, once the program and all its
     /// descendants that inherited the pipe are gone.
     pub fn start(
-        mut pipe: impl Read + Send + 'static,
+        mut pipe: impl Read + AsFd + Send + 'static,
         limit: usize,
     ) -> Arc<Capture> {
-        let state =
-            State { bytes: Vec::new(), is_open: true, is_over_limit: false };
+        let copy = pipe.as_fd().try_clone_to_owned();
+        let copy = Some(copy.expect("a free descriptor"));
+        let state = State { bytes: Vec::new(), pipe: copy, is_over_limit: false };
         let capture = Arc::new(Capture(Mutex::new(state)));
         let ours = Arc::clone(&capture);
         thread::spawn(move || {
             let mut buffer = [0; 8192];
             loop {
+                let fd = PollFd::new(pipe.as_fd(), PollFlags::POLLIN);
+                if poll(&mut [fd], PollTimeout::NONE).is_err() {
+                    continue; // a signal
+                }
+                // Locked while it reads: what is not in the pipe any more is in
+                // `bytes`.
+                let mut state = lock(&ours.0);
                 match pipe.read(&mut buffer) {
                     Ok(count) if count > 0 => {
-                        let mut state = lock(&ours.0);
                         let room = limit - state.bytes.len();
                         state.bytes.extend_from_slice(&buffer[..count.min(room)]);
                         state.is_over_limit |= count > room;
                     }
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    _ => break,
+                    _ => {
+                        state.pipe = None;
+                        break;
+                    }
                 }
             }
-            lock(&ours.0).is_open = false;
         });
         capture
     }
@@ -60,7 +74,17 @@ impl Capture {
 
     /// Whether more may be printed: EOF was not read yet.
     pub fn is_open(&self) -> bool {
-        lock(&self.0).is_open
+        lock(&self.0).pipe.is_some()
+    }
+
+    /// Whether everything that was printed has been read.
+    pub fn is_read(&self) -> bool {
+        let state = lock(&self.0);
+        let Some(pipe) = &state.pipe else { return true };
+        let mut unread: libc::c_int = 0;
+        // SAFETY: FIONREAD writes one number, to `unread`.
+        unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut unread) };
+        unread == 0
     }
 
     /// The complete lines that contain `needle`. The text behind the last newline
@@ -68,7 +92,7 @@ impl Capture {
     pub fn lines_with(&self, needle: &str) -> Vec<String> {
         let state = lock(&self.0);
         let end = match state.bytes.iter().rposition(|byte| *byte == b'\n') {
-            _ if !state.is_open => state.bytes.len(),
+            _ if state.pipe.is_none() => state.bytes.len(),
             Some(last) => last,
             None => 0,
         };

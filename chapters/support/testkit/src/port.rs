@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+use procfs::net::TcpState;
+
 use crate::lock::lock;
 use crate::spawn::FORKING;
 
@@ -18,10 +20,12 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("the address of a listener").port()
 }
 
-/// Whether a new server could listen on it. std sets `SO_REUSEADDR`, as the
-/// programs do, so connections in TIME_WAIT do not count: only another listener
-/// does.
+/// Whether no socket listens on it. To bind it would be no proof: that fails, too,
+/// if another process has got it as the local port of a connection.
 pub(crate) fn is_free(port: u16) -> bool {
-    let _no_fork = lock(&FORKING);
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let tcp4 = procfs::net::tcp().unwrap_or_default();
+    let tcp6 = procfs::net::tcp6().unwrap_or_default();
+    !tcp4.iter().chain(&tcp6).any(|socket| {
+        socket.state == TcpState::Listen && socket.local_address.port() == port
+    })
 }

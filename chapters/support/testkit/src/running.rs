@@ -123,7 +123,13 @@ impl Running {
     #[track_caller]
     pub fn wait(&self, within: Duration) -> ExitStatus {
         match try_eventually(within, || self.try_wait()) {
-            Some(status) => status,
+            Some(status) => {
+                // What it has printed may still be in the pipes.
+                let streams = [&self.tree.stdout, &self.tree.stderr];
+                let read = || streams.iter().all(|stream| stream.is_read());
+                try_eventually(Duration::from_secs(1), || read().then_some(()));
+                status
+            }
             None => {
                 panic!("should have exited within {within:?}\n{}", self.describe())
             }
