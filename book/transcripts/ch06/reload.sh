@@ -7,10 +7,9 @@ serve ch06-reload --config site.toml
 until_log 'is ready' 2
 show_log >unread
 type_in 'ask() { curl -s -m 5 http://127.0.0.1:1337 || echo lost; }'
-type_in 'for i in {1..400}; do ask; done >answers &'
+type_in 'load() { for i in {1..400}; do ask; done >answers; }'
+type_in "greet() { sed -i \"s/greeting.*/greeting = '\$1'/\" site.toml; kill -HUP $server; }"
+type_in 'load & for i in "good day" hello "good day"; do greet "$i"; sleep 0.8; done'
 asked=$!
-for greeting in 'good day' hello 'good day'; do
-  type_in "sed -i 's/greeting.*/greeting = \"$greeting\"/' site.toml; kill -HUP $server; sleep 0.8"
-done
 wait "$asked"
 type_in 'sort -u answers'

@@ -11,7 +11,7 @@ type_in "exec 3<>/dev/tcp/127.0.0.1/1337; printf 'GET / HTTP/1.1\r\nHo' >&3"
 holds() { have_a_thread $(workers "$server" | head -n 1) || have_a_thread $(workers "$server" | tail -n 1); }
 until_true 5 holds
 type_in 'ask() { curl -s -m 5 http://127.0.0.1:1337 || echo lost; }'
-type_in "echo good day >greeting.txt; kill -HUP $server"
-type_in 'for i in {1..200}; do ask; sleep 0.01; done | sort -u'
+type_in 'echo good day >greeting.txt'
+type_in "kill -HUP $server; for i in {1..200}; do ask; sleep 0.01; done | sort -u"
 type_in "printf 'st: localhost\r\n\r\n' >&3; tail -n 1 <&3"
 exec 3>&-

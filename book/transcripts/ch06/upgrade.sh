@@ -6,10 +6,9 @@ serve ch06-reload --workers 1
 until_log 'is ready'
 show_log
 type_in 'ask() { curl -s -m 5 http://127.0.0.1:1337 || echo lost; }'
-type_in 'for i in {1..300}; do ask; done >answers &'
+type_in 'load() { for i in {1..300}; do ask; done >answers; }'
+type_in "load & sleep 0.5; kill -USR2 $server"
 asked=$!
-sleep 0.2
-type_in "kill -USR2 $server"
 gone "$server" 10 || fail "the old program does not exit"
 show_log >news
 sed "s|$target/|target/|" news

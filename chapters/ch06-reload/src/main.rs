@@ -115,7 +115,7 @@ fn master(options: &Options, settings: Settings) -> anyhow::Result<ExitCode> {
     let config = settings.read()?;
     // SAFETY: nothing has started a thread yet, or opened a descriptor.
     let inherited = unsafe { Inherited::take() }?;
-    // Before the address is logged: a script that waits for that line may signal us.
+    // Before the address is logged: a script that waits for that line may send signals.
     let children = Children::new(&SIGNALS).context("cannot handle signals")?;
     let inherited = match inherited {
         Some(inherited) => {
@@ -160,7 +160,8 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         SignalPipe::new(&[Signal::SIGTERM]).context("cannot handle SIGTERM")?;
     let site = Site::new(&config, demo).unwrap_or_else(|error| {
         complain(error);
-        // To return would close the channel first, and then the master kills us.
+        // Returning would close the channel first, and the master kills a worker
+        // that does that.
         process::exit(1)
     });
     let channel = HandleChannel::new(stream).context("cannot use the channel")?;

@@ -37,7 +37,7 @@ const SAME_REQUEST: Duration = Duration::from_millis(10);
 /// The least time between two messages with the state of all workers.
 const STATE_PAUSE: Duration = Duration::from_millis(50);
 
-/// …and so much for each worker: a thousand states for a thousand workers are work.
+/// …and so much more for each worker: every message has an entry for each of them.
 const STATE_PAUSE_EACH: Duration = Duration::from_millis(10);
 
 /// The signals to this process that it handles.
@@ -63,7 +63,7 @@ pub struct Control {
     /// The configuration of the present generation, and of the one before, to which a
     /// reload may have to go back.
     configs: BTreeMap<u32, Config>,
-    /// What was asked for while something else was under way.
+    /// Asked for by a signal; begins when no reload and no upgrade is under way.
     reload_later: bool,
     upgrade_later: bool,
     /// What each worker has answered.
@@ -74,12 +74,12 @@ pub struct Control {
     phase: Phase,
     /// The new program that takes over, and when it must be ready.
     upgrade: Option<(Id, Instant)>,
-    /// It has taken over.
+    /// The new program, once it has taken over.
     successor: Option<Id>,
-    /// The master that this one takes over from. `None`: there is none, or it knows.
+    /// The master that this one takes over from. `None`: there is none, or it
+    /// was told that this one is ready.
     old_master: Option<HandleChannel>,
-    /// For the new program, and for what waits in its backlog.
-    /// `None`: the server stops.
+    /// A new program is sent a copy of it. `None`: the server stops.
     listener: Option<TcpListener>,
     /// The service manager has the listener, too, and keeps it.
     is_shared: bool,
@@ -302,7 +302,7 @@ impl Control {
                 self.record(now, Input::Exited(id));
                 self.requests.remove(&id);
             }
-            // It can give no signs of life any more. That is no reason to kill it.
+            // No sign of life can arrive any more. That is no reason to kill it.
             Event::Disconnect(id) => self.liveness.forget(id),
             // The worker could not be started.
             Event::Close(id, Err(_)) => {
@@ -369,7 +369,7 @@ impl Control {
             Err(error) => {
                 let unchanged = format!("reload: nothing is changed: {error}");
                 complain(&unchanged);
-                // It waits for the end of the reload, whatever that is.
+                // The service manager waits for the end of the reload, good or bad.
                 self.service.ready(&unchanged);
                 return;
             }
@@ -448,8 +448,8 @@ impl Control {
         }
     }
 
-    /// Where draining workers take all places, no worker could start: then the one
-    /// that has drained longest is killed.
+    /// If draining workers take all places, no worker can start. Then the worker that
+    /// has drained longest is killed.
     fn kill_if_full(&mut self) -> anyhow::Result<()> {
         let members = self.rollout.members();
         let want = self.rollout.want();
@@ -463,7 +463,7 @@ impl Control {
         if action.is_some() {
             let name = self.master.name(id);
             log(format_args!(
-                "{name} has drained longest: it is killed, for its place"
+                "{name} has drained longest: it is killed to make room"
             ));
         }
         self.carry_out_for(action)
@@ -574,8 +574,8 @@ impl Control {
     // ANCHOR_END: close
 
     // ANCHOR: ready
-    /// Once as many workers are ready as wanted, tells those who wait for it: the
-    /// service manager, and the master from which this one takes over.
+    /// Once as many workers are ready as wanted, tells the service manager, and
+    /// the master from which this one takes over.
     fn report_ready(&mut self) {
         let members = self.rollout.members().values();
         let ready =

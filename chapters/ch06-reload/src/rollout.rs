@@ -59,7 +59,7 @@ pub struct Member {
 // ANCHOR_END: worker
 
 // ANCHOR: fields
-/// How many workers of which generation there are to be.
+/// How many workers of which generation must run.
 #[derive(Debug)]
 pub struct Rollout {
     wanted: usize,

@@ -152,7 +152,9 @@ fn receive_listener(
                 Received::Handle(message, Handle::TcpListener(listener)) => {
                     return Ok((listener, message["shared"] == true));
                 }
-                Received::Closed(_) => return Err(anyhow!("the parent is gone")),
+                Received::Closed(_) => {
+                    return Err(anyhow!("the parent has closed the channel"));
+                }
                 _ => {}
             }
         }

@@ -170,7 +170,7 @@ fn after_a_few_crashes_a_server_recovers() {
 #[test]
 fn where_slow_clients_fill_all_places_the_oldest_worker_is_killed() {
     let server = setup(&numbered(1, 1)).ready();
-    let killed = "has drained longest: it is killed, for its place";
+    let killed = "has drained longest: it is killed to make room";
     let ready = || {
         server.wait_until_full();
         server.load(1).run_total(1).assert_none_lost();
