@@ -68,8 +68,9 @@ impl CrashLimit {
         self.pause_until = Some(now + self.pause);
         Some(self.pause)
     }
-    /// A worker exits soon after it was ready, and perhaps it has served: the shortest
-    /// pause, and it does not count.
+
+    /// A worker exits soon after it was ready, and may have served. The shortest pause
+    /// begins, and no crash is counted.
     pub fn pause(&mut self, now: Instant) {
         if !self.is_paused(now) {
             self.pause_until = Some(now + FIRST_PAUSE);

@@ -327,7 +327,7 @@ impl Control {
     // ANCHOR: on_message
     fn on_message(&mut self, now: Instant, id: Id, message: &Value) {
         if message["act"] == "suicide" {
-            self.note_retreat(now, id);
+            self.note_drain(now, id);
             self.record(now, Input::Draining(id));
         } else if message["act"] == "alive" {
             let Some(member) = self.rollout.members().get(&id) else { return };
@@ -415,10 +415,10 @@ impl Control {
         self.count_crash(now, id);
     }
 
-    /// A worker drains by itself. A ready one does that when its program has failed
-    /// on a request, so it has served. It is replaced at once; but if it gives no
-    /// signs of life that would tell, not without end.
-    fn note_retreat(&mut self, now: Instant, id: Id) {
+    /// A worker drains without an order. A ready worker does that when its program has
+    /// failed on a request, so it has served, and this is no crash. If it gives no
+    /// signs of life, it may have served nothing: then a short pause follows.
+    fn note_drain(&mut self, now: Instant, id: Id) {
         let Some(member) = self.rollout.members().get(&id) else { return };
         let signs = self.requests.contains_key(&id);
         match member.stage {
