@@ -10,7 +10,7 @@ use std::{
 use ch05_restart::{Handler, Request, Response};
 use serde_json::Value;
 
-use crate::{Config, Files};
+use crate::{Config, Files, state::to_tenth};
 // ANCHOR_END: top
 
 // ANCHOR: fields
@@ -20,8 +20,8 @@ pub struct Site {
     files: Option<Files>,
     demo: bool,
     requests: u64,
-    /// The state of all workers, as the master has sent it last.
-    state: Option<Value>,
+    /// The state of all workers, as the master has sent it last, and when it arrived.
+    state: Option<(Value, Instant)>,
 }
 // ANCHOR_END: fields
 
@@ -101,7 +101,7 @@ impl Handler for Site {
 
     fn on_message(&mut self, message: &Value) {
         if message["act"] == "state" {
-            self.state = Some(message["state"].clone());
+            self.state = Some((message["state"].clone(), Instant::now()));
         }
     }
 }
@@ -109,15 +109,20 @@ impl Handler for Site {
 
 // ANCHOR: workers
 impl Site {
-    /// The state of all workers. What this worker knows of itself is newer than what
-    /// the master knows of it.
+    /// The state of all workers. The master sends it only if it has changed, so the
+    /// ages are brought up to date here. The number of this worker's own requests is
+    /// newer than what the master knows.
     fn workers(&self) -> Response {
-        let Some(mut state) = self.state.clone() else {
+        let Some((state, received)) = &self.state else {
             return Response::new("503 Service Unavailable");
         };
-        let workers = state["workers"].as_array_mut().into_iter().flatten();
-        for worker in workers.filter(|worker| worker["pid"] == process::id()) {
-            worker["requests"] = self.requests.into();
+        let mut state = state.clone();
+        for worker in state["workers"].as_array_mut().into_iter().flatten() {
+            let age = worker["age"].as_f64().unwrap_or_default();
+            worker["age"] = to_tenth(age + received.elapsed().as_secs_f64()).into();
+            if worker["pid"] == process::id() {
+                worker["requests"] = self.requests.into();
+            }
         }
         Response {
             status: "200 OK",

@@ -1,11 +1,7 @@
 // ANCHOR: top
 //! The state of all workers as one JSON value: for `GET /workers` and SIGUSR1.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, time::Instant};
 
 use ch04_events::Id;
 use nix::unistd::{Pid, SysconfVar, sysconf};
@@ -42,7 +38,7 @@ pub fn state_json(
                 Stage::Draining => "retiring",
             },
             "generation": member.generation,
-            "age": seconds(now.duration_since(member.started)),
+            "age": to_tenth(now.duration_since(member.started).as_secs_f64()),
             "requests": requests.get(&id),
             "memory": memory(pid),
         }))
@@ -57,12 +53,12 @@ pub fn state_json(
 }
 // ANCHOR_END: state_json
 
-// ANCHOR: seconds
-/// In seconds, to a tenth.
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 10.0).round() / 10.0
+// ANCHOR: to_tenth
+/// Rounds to a tenth.
+pub(crate) fn to_tenth(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
 }
-// ANCHOR_END: seconds
+// ANCHOR_END: to_tenth
 
 // ANCHOR: memory
 /// The memory of a process that is in RAM, in bytes (proc(5), `statm`). `None` where

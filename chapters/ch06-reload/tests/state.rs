@@ -5,8 +5,10 @@ mod common;
 use std::thread::sleep;
 use std::time::Duration;
 
+use ch05_restart::{Handler as _, Request};
+use ch06_reload::{Config, Site};
 use common::{HALF, PROGRAM, SOON, Server, numbered, process, server_of, signal};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::http::{self, Client};
 use testkit::{Process, Program, Signal, eventually, try_eventually};
 
@@ -65,6 +67,20 @@ fn both_have_all_fields() {
         expected.sort();
         assert_eq!(pids, expected);
     }
+}
+
+/// The master sends the state only if it has changed.
+#[test]
+fn the_ages_grow_while_nothing_changes() {
+    let mut site = Site::new(&Config::default(), false).expect("it has no files");
+    let state = json!({"workers": [{"pid": 1, "age": 7.0}]});
+    site.on_message(&json!({"act": "state", "state": state}));
+    let request = Request { method: "GET".to_owned(), path: "/workers".to_owned() };
+    eventually("the age grows", Duration::from_secs(2), || {
+        let body = site.handle(&request).body;
+        let state: Value = serde_json::from_slice(&body).expect("JSON");
+        state["workers"][0]["age"].as_f64().is_some_and(|age| age > 7.05)
+    });
 }
 
 #[test]
