@@ -1,5 +1,6 @@
 // ANCHOR: top
-//! The end of a listener: nothing new comes in, and what has come in is answered.
+//! The end of a listener: no new connection is made, and all in the backlog are
+//! answered.
 //!
 //! A client is connected as soon as the kernel has finished the handshake, long
 //! before accept(2). Until then its connection waits in the listener's backlog. When
