@@ -219,7 +219,7 @@ impl Server {
             .unwrap_or_else(|| panic!("it does not settle\n{}", self.describe()))
     }
 
-    /// Blocks until as many workers are ready as wanted, whoever else drains. Returns the
+    /// Blocks until as many workers are ready as wanted; others may drain. Returns the
     /// state.
     #[track_caller]
     pub fn wait_until_full(&self) -> Value {
