@@ -36,7 +36,7 @@ const NO_NEW_CONNECTIONS: [libc::sock_filter; 4] = {
 /// kernel sends it again after a second; by then the listener is closed, and the
 /// client is refused. Nothing is accepted that would be reset later.
 ///
-/// The filter belongs to the socket: it holds for every process that has it.
+/// This belongs to the socket: it holds for every process that has it.
 ///
 /// # Errors
 /// Those of setsockopt(2). Only Linux has it: elsewhere `Unsupported`.
@@ -48,23 +48,61 @@ pub fn drop_new_connections(listener: &TcpListener) -> io::Result<()> {
             len: filter.len() as u16,
             filter: filter.as_mut_ptr(),
         };
-        // SAFETY: the kernel reads `program` and `filter`, which live until then.
-        let result = unsafe {
-            libc::setsockopt(
-                listener.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_ATTACH_FILTER,
-                (&raw const program).cast(),
-                mem::size_of_val(&program) as libc::socklen_t,
-            )
-        };
-        Errno::result(result)?;
-        Ok(())
+        let attach = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+        // SAFETY: the kernel reads the program, which lives until then.
+        match unsafe { set_option(listener, attach, &program) } {
+            // Some kernels allow that only with CAP_NET_ADMIN.
+            Err(Errno::EPERM) => Ok(drop_distant(listener)?),
+            result => Ok(result?),
+        }
     }
     #[cfg(not(target_os = "linux"))]
     Err(io::ErrorKind::Unsupported.into())
 }
 // ANCHOR_END: refuse
+
+// ANCHOR: drop_distant
+/// The same, without a privilege: each packet has a number that every router lowers
+/// (TTL in IPv4, hop limit in IPv6; systems send 64 or 128), and the listener wants
+/// 255. The price: a connection whose handshake is under way at this moment inherits
+/// that, and hears nothing more from its client.
+#[cfg(target_os = "linux")]
+fn drop_distant(listener: &TcpListener) -> nix::Result<()> {
+    let most: libc::c_int = 255;
+    let ipv4 = (libc::IPPROTO_IP, libc::IP_MINTTL);
+    let ipv6 = (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT);
+    // SAFETY: both take a number. A listener for IPv6 may have clients of IPv4, too.
+    let results =
+        unsafe { [ipv4, ipv6].map(|option| set_option(listener, option, &most)) };
+    results[0].or(results[1])
+}
+// ANCHOR_END: drop_distant
+
+// ANCHOR: set_option
+/// setsockopt(2).
+///
+/// # Safety
+/// `T` is what the option takes.
+#[cfg(target_os = "linux")]
+unsafe fn set_option<T>(
+    listener: &TcpListener,
+    (level, name): (libc::c_int, libc::c_int),
+    value: &T,
+) -> nix::Result<()> {
+    // SAFETY: the kernel reads the value; the caller promises that it is the right
+    // one.
+    let result = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            level,
+            name,
+            (value as *const T).cast(),
+            mem::size_of_val(value) as libc::socklen_t,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+// ANCHOR_END: set_option
 
 // ANCHOR: is_empty
 /// Whether no connection waits in the backlog.

@@ -4,7 +4,7 @@ mod common;
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
-use std::thread::{sleep, spawn};
+use std::thread::{self, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use common::{
@@ -146,21 +146,29 @@ fn ends(what: &str, server: &Server, delay: u64) {
 
 #[test]
 fn sigterm_during_a_start_a_reload_or_an_upgrade_ends_everything() {
-    for delay in [0, 5, 20] {
-        let server = setup(&numbered(2, 1)).start();
-        server.addr();
-        ends("a start", &server, delay);
-    }
-    for delay in [0, 10, 100, 270] {
-        let server = server_of(2);
-        server.send(Signal::SIGHUP);
-        ends("a reload", &server, delay);
-    }
-    for delay in [0, 3, 8, 15, 30] {
-        let server = server_of(2);
-        server.send(Signal::SIGUSR2);
-        ends("an upgrade", &server, delay);
-    }
+    thread::scope(|scope| {
+        for delay in [0, 5, 20] {
+            scope.spawn(move || {
+                let server = setup(&numbered(2, 1)).start();
+                server.addr();
+                ends("a start", &server, delay);
+            });
+        }
+        for delay in [0, 10, 100, 270] {
+            scope.spawn(move || {
+                let server = server_of(2);
+                server.send(Signal::SIGHUP);
+                ends("a reload", &server, delay);
+            });
+        }
+        for delay in [0, 3, 8, 15, 30] {
+            scope.spawn(move || {
+                let server = server_of(2);
+                server.send(Signal::SIGUSR2);
+                ends("an upgrade", &server, delay);
+            });
+        }
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use common::{
@@ -206,11 +206,10 @@ fn when_the_new_master_is_killed_before_it_is_ready_the_old_one_serves_on() {
     server.upgrade();
 }
 
-/// Kills the master after `delay` in one of its phases: nothing is left, and the port
-/// is free. But a new master that is ready by then goes on.
-#[track_caller]
-fn leaves_nothing(phase: &str, begin: impl Fn(&Server), delays: &[u64]) {
-    for &delay in delays {
+/// Kills the master of a server for each of the delays, in one of its phases: nothing is
+/// left, and the port is free. But a new master that is ready by then goes on.
+fn leaves_nothing(phase: &str, begin: impl Fn(&Server) + Sync, delays: &[u64]) {
+    let check = |delay: u64| {
         let server = server_of(2);
         begin(&server);
         sleep(Duration::from_millis(delay));
@@ -226,7 +225,13 @@ fn leaves_nothing(phase: &str, begin: impl Fn(&Server), delays: &[u64]) {
             new_master.signal(Signal::SIGTERM);
         }
         assert_all_gone(&server.processes(), Some(port), PROMPT);
-    }
+    };
+    let check = &check;
+    thread::scope(|scope| {
+        for &delay in delays {
+            scope.spawn(move || check(delay));
+        }
+    });
 }
 
 #[test]
