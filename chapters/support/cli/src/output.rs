@@ -136,5 +136,11 @@ fn write_if_room(stream: impl AsFd, line: &impl Display, left_out: &AtomicU64) {
 /// Blocks for at most `timeout` until write(2) would not block; 0 if the time is
 /// up. A pipe is ready once it has room for 4 KiB.
 fn poll_for_room(fd: &impl AsFd, timeout: PollTimeout) -> nix::Result<i32> {
-    poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)], timeout)
+    loop {
+        // EINTR, which a signal causes even with a timeout of 0, says nothing.
+        match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)], timeout) {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
 }

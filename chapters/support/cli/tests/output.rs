@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -103,6 +104,21 @@ fn a_log_that_is_not_read_leaves_lines_out_and_counts_them() {
     let note = format!("… {} lines left out: no room for them", 20_000 - whole);
     assert!(text.ends_with(&format!("{note}\nthe last line\n")), "{text}");
     assert!(child.wait().expect("it exits").success());
+}
+
+/// A signal interrupts poll(2), also where that would not block.
+#[test]
+fn a_log_that_is_not_read_does_not_block_when_signals_arrive() {
+    let (reader, writer) = pipe();
+    const LIMIT: Duration = Duration::from_secs(5);
+    // What blocks then goes on.
+    std::thread::spawn(move || {
+        std::thread::sleep(LIMIT);
+        drop(reader);
+    });
+    let began = Instant::now();
+    assert_eq!(run("alarmed", "20000", writer), (Some(0), String::new()));
+    assert!(began.elapsed() < LIMIT, "it blocks");
 }
 
 #[test]
