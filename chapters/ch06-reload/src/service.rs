@@ -2,7 +2,18 @@
 //! What a service manager such as systemd is told (sd_notify(3)): a datagram to the
 //! socket that `NOTIFY_SOCKET` names. Without that variable, nothing is sent.
 
-use std::time::Instant;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt as _;
+use std::{
+    env,
+    ffi::OsStr,
+    io,
+    os::unix::{
+        ffi::OsStrExt as _,
+        net::{SocketAddr, UnixDatagram},
+    },
+    time::Instant,
+};
 
 use cli::{complain, reason};
 use nix::unistd::Pid;
@@ -69,8 +80,24 @@ impl Service {
 
 // ANCHOR: notify
 fn notify(states: &[NotifyState]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let Some(name) = env::var_os("NOTIFY_SOCKET") else { return };
+    if let Err(error) = send(name.as_bytes(), states) {
         complain(format_args!("cannot notify: {}", reason(&error)));
     }
+}
+
+/// As `sd_notify::notify`, which does not know the names that begin with `@`, and
+/// blocks while the service manager does not read.
+fn send(name: &[u8], states: &[NotifyState]) -> io::Result<()> {
+    let address = match name {
+        #[cfg(target_os = "linux")]
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        path => SocketAddr::from_pathname(OsStr::from_bytes(path)),
+    };
+    let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(lines.as_bytes(), &address?)?;
+    Ok(())
 }
 // ANCHOR_END: notify

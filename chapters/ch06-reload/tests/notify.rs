@@ -4,7 +4,8 @@ mod common;
 
 use std::{
     io::ErrorKind,
-    os::unix::net::UnixDatagram,
+    os::linux::net::SocketAddrExt as _,
+    os::unix::net::{SocketAddr, UnixDatagram},
     time::{Duration, Instant},
 };
 
@@ -179,4 +180,27 @@ fn without_its_service_manager_a_server_serves_on() {
     server.reload();
     server.wait_for_stderr("cannot notify");
     server.load(1).run_total(10).assert_none_lost();
+}
+
+/// …or it may be there, and not read. Its socket need not be a file.
+#[test]
+fn a_service_manager_that_does_not_read_stops_nothing() {
+    let name = format!("ch06-reload-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("a short name");
+    let manager = UnixDatagram::bind_addr(&address).expect("to bind");
+    manager.set_read_timeout(Some(SOON)).expect("to set a limit");
+    let setup = setup(&numbered(1, 1));
+    let server = setup.env("NOTIFY_SOCKET", format!("@{name}")).ready();
+    assert_ready(&next(&manager), "all workers are ready");
+    // Each sender has a limit of its own, too.
+    let mut has_room = true;
+    while has_room {
+        let sender = UnixDatagram::unbound().expect("a socket");
+        sender.set_nonblocking(true).expect("to set");
+        let sent = || sender.send_to_addr(b"", &address).is_ok();
+        has_room =
+            std::iter::repeat_with(sent).take_while(|&sent| sent).count() > 0;
+    }
+    server.reload();
+    server.wait_for_stderr("cannot notify");
 }
