@@ -27,6 +27,7 @@ use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     libc,
     poll::PollFd,
+    sys::socket::{getsockopt, sockopt::AcceptConn},
     unistd::execv,
 };
 // ANCHOR_END: top
@@ -62,7 +63,7 @@ impl Inherited {
     /// descriptor yet.
     ///
     /// # Errors
-    /// If there is more than one listener, or it is none for TCP.
+    /// If there is more than one listener, or it is none for TCP, or does not listen.
     pub unsafe fn take() -> anyhow::Result<Option<Inherited>> {
         let mut inherited = ListenFd::from_env();
         if inherited.len() > 1 {
@@ -77,6 +78,10 @@ impl Inherited {
         else {
             return Ok(None);
         };
+        // With `Accept=yes`, systemd passes a connection.
+        if !getsockopt(&listener, AcceptConn)? {
+            return Err(anyhow!("descriptor 3 (LISTEN_FDS) does not listen"));
+        }
         // SAFETY: as the caller promises.
         let old_master = unsafe { inherited_channel() }.ok();
         let old_master = old_master.map(HandleChannel::new).transpose();

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
 use common::{PROGRAM, PROMPT, SOON, installed, numbered, request};
@@ -138,6 +138,20 @@ fn what_is_no_tcp_listener_is_told() {
         assert!(output.stderr.contains(told), "{output:?}");
         assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
     }
+}
+
+/// That is what systemd passes if the socket's unit says `Accept=yes`.
+#[test]
+fn a_connection_is_no_listener() {
+    let (_listener, addr) = listener();
+    let connection = TcpStream::connect(addr).expect("to connect");
+    let output = Program::new("sh")
+        .args(["-c", "exec 3<&0; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\"", PROGRAM])
+        .stdin(OwnedFd::from(connection))
+        .limit(SOON)
+        .output();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stderr.contains("does not listen"), "{output:?}");
 }
 
 #[test]
