@@ -23,7 +23,7 @@ use ch06_reload::{
 };
 use cli::{Arguments, Options, complain, log, say, unexpected, wrong};
 use master::{Control, SIGNALS};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, Signal, signal};
 use settings::Settings;
 // ANCHOR_END: top
 
@@ -115,6 +115,10 @@ fn master(options: &Options, settings: Settings) -> anyhow::Result<ExitCode> {
     let config = settings.read()?;
     // SAFETY: nothing has started a thread yet, or opened a descriptor.
     let inherited = unsafe { Inherited::take() }?;
+    // nohup(1) has SIGHUP ignored, and a `SignalPipe` leaves it so. Here, a terminal
+    // that closes ends nothing anyway.
+    // SAFETY: the handler does nothing.
+    unsafe { signal(Signal::SIGHUP, SigHandler::Handler(nothing)) }?;
     // Before the address is logged: a script that waits for that line may send signals.
     let children = Children::new(&SIGNALS).context("cannot handle signals")?;
     let inherited = match inherited {
@@ -132,6 +136,8 @@ fn master(options: &Options, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     Control::new(settings, config, children, inherited)?.run()
 }
+
+extern "C" fn nothing(_: i32) {}
 // ANCHOR_END: master
 
 // ANCHOR: worker

@@ -9,7 +9,7 @@ use common::{
     HALF, PROGRAM, SOON, Server, installed, numbered, process, request, server,
     server_of, setup,
 };
-use testkit::{Signal, eventually, http, pid_in};
+use testkit::{Program, Signal, eventually, http, pid_in};
 
 /// The numbers of the workers that are ready.
 fn ready_workers(server: &Server) -> Vec<i64> {
@@ -316,4 +316,15 @@ fn a_hundred_signals_leave_one_generation() {
     });
     let state = server.settle(|state| state["generation"].as_u64() > Some(1));
     assert_eq!(server.workers().len(), 2, "{state}");
+}
+
+/// A server that nohup(1) has started can be reloaded, too.
+#[test]
+fn nohup_does_not_stop_a_reload() {
+    let server = Program::new("nohup")
+        .args([PROGRAM, "--port", "0", "--workers", "1"])
+        .start();
+    server.wait_for_line("is ready");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_line("reload: done");
 }
