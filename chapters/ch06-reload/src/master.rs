@@ -5,11 +5,12 @@ use std::{
     collections::BTreeMap,
     net::TcpListener,
     ops::ControlFlow,
-    process::ExitCode,
+    process::{self, ExitCode},
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
+use ch01_fork_ipc::ExitStatus;
 use ch03_handles::{Handle, HandleChannel};
 use ch04_events::{Children, Event, Id, survive_parent};
 use ch05_restart::{Action, Input, Master, Supervisor};
@@ -292,6 +293,13 @@ impl Control {
                 self.upgrade = None;
                 complain("upgrade: the new program failed; this one serves on");
             }
+            Event::Exit(id, status)
+                if self.successor == Some(id)
+                    && status != ExitStatus::Exited(0) =>
+            {
+                complain(format_args!("upgrade: the new program {status}"));
+                self.exit_code = Some(ExitCode::FAILURE);
+            }
             Event::Spawn(id) if !self.is_upgrade(id) => {
                 self.record(now, Input::Started(id));
             }
@@ -347,7 +355,9 @@ impl Control {
         match (signal, self.phase) {
             (Signal::SIGUSR1, _) => say_if_room(self.state(now)),
             (Signal::SIGINT | Signal::SIGTERM, _) => self.close(now, signal),
-            (Signal::SIGHUP, Phase::Stopping) => self.reload_successor(),
+            (Signal::SIGHUP | Signal::SIGUSR2, Phase::Stopping) => {
+                self.tell_successor(signal);
+            }
             (_, Phase::Closing(_) | Phase::Stopping) => {}
             // If a reload or an upgrade is under way, it comes first.
             (Signal::SIGHUP, _) => self.reload_later = true,
@@ -474,6 +484,12 @@ impl Control {
     /// Starts the program file as it is now. It takes over when it is ready.
     fn start_upgrade(&mut self, now: Instant) {
         self.upgrade_later = false;
+        if process::id() == 1 {
+            complain(
+                "upgrade: process 1 cannot be replaced: all others end with it",
+            );
+            return;
+        }
         let Some(listener) = &self.listener else { return };
         let copy = match listener.try_clone() {
             Ok(copy) => copy,
@@ -512,16 +528,20 @@ impl Control {
         }
         (self.upgrade, self.successor) = (None, Some(id));
         self.service.new_master(pid);
+        // The new master may have read the files before they were changed.
         if self.reload_later {
-            self.reload_successor();
+            self.tell_successor(Signal::SIGHUP);
+        }
+        if self.upgrade_later {
+            self.tell_successor(Signal::SIGUSR2);
         }
         self.stop(&format!("upgrade: process {pid} has taken over"));
     }
 
-    /// The new master may have read the file before that was changed.
-    fn reload_successor(&mut self) {
+    /// Passes on what this master was asked for.
+    fn tell_successor(&mut self, signal: Signal) {
         if let Some(id) = self.successor {
-            self.master.children.kill(id, Signal::SIGHUP);
+            self.master.children.kill(id, signal);
         }
     }
 
@@ -535,9 +555,9 @@ impl Control {
     fn close(&mut self, now: Instant, signal: Signal) {
         match self.phase {
             Phase::Starting | Phase::Serving => {
-                if let Some(listener) =
-                    self.listener.as_ref().filter(|_| !self.is_shared)
-                {
+                // A service manager, or the old master, goes on with the listener.
+                let is_ours = !self.is_shared && self.old_master.is_none();
+                if let Some(listener) = self.listener.as_ref().filter(|_| is_ours) {
                     // Without it, there may always be one more.
                     let _ = backlog::drop_new_connections(listener);
                 }

@@ -89,14 +89,17 @@ impl Settings {
     // ANCHOR: next_program
     /// The command that starts the program file as it is now, with a listener.
     pub fn next_program(&self) -> Command {
-        take_over_command(&self.program, &self.arguments)
+        let mut command = take_over_command(&self.program, &self.arguments);
+        ignores_master_signals(&mut command);
+        command
     }
     // ANCHOR_END: next_program
 }
 
 // ANCHOR: signals
 /// The signals for the master may be sent to all processes of this name. A worker
-/// ignores them from its first moment on: exec(2) keeps that.
+/// ignores them from its first moment on: exec(2) keeps that. So does a new master,
+/// until it handles them.
 fn ignores_master_signals(command: &mut Command) {
     let ignore = || {
         for each in SIGNALS.into_iter().filter(|&it| it != Signal::SIGTERM) {

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::thread::{self, sleep};
@@ -12,7 +13,9 @@ use common::{
     HALF, PROGRAM, PROMPT, SOON, Server, numbered, process, server_of, setup,
     shell, wait_for_accepted,
 };
-use testkit::{Process, Signal, assert_all_gone, eventually, http, pid_in};
+use testkit::{
+    Process, Program, Signal, assert_all_gone, eventually, http, pid_in,
+};
 
 /// A server whose program is a symbolic link that the test can change.
 fn linked(config: &str) -> Server {
@@ -27,6 +30,16 @@ fn link(server: &Server, target: impl AsRef<Path>) {
     symlink(target, &new)
         .and_then(|()| fs::rename(new, server.path("server")))
         .expect("to link");
+}
+
+/// Makes it a script.
+#[track_caller]
+fn script(server: &Server, line: &str) {
+    shell(
+        &server.path(""),
+        &format!("printf '#!/bin/sh\\n{line}\\n' >script; chmod +x script"),
+    );
+    link(server, server.path("script"));
 }
 
 #[test]
@@ -138,6 +151,85 @@ fn a_reload_during_an_upgrade_is_not_lost() {
         });
         assert_eq!(server.stderr(), "");
     }
+}
+
+/// The new master may have started from a file that is old by now.
+#[test]
+fn an_upgrade_during_an_upgrade_is_not_lost() {
+    for step in ["upgrade: starts", "has taken over"] {
+        let server = server_of(1);
+        let old = server.master();
+        let _slow = server.connected(HALF[0]);
+        wait_for_accepted(&server, 1);
+        server.send(Signal::SIGUSR2);
+        server.wait_for_line(step);
+        common::signal(old, Signal::SIGUSR2);
+        server.wait_for_lines("has taken over", 2);
+        assert_eq!(server.stderr(), "");
+    }
+}
+
+/// The user has second thoughts, and ends the new master. It has the same listener.
+#[test]
+fn sigterm_to_a_new_master_that_is_not_ready_takes_nothing_from_the_old_one() {
+    let server = linked(&numbered(1, 1));
+    script(&server, &format!(r#"exec {PROGRAM} "$@" --exec sleep 1000"#));
+    let old = server.master();
+    server.send(Signal::SIGUSR2);
+    server.wait_for_lines("started", 2);
+    let new = new_master(&server, old).expect("it has started a worker");
+    common::signal(new, Signal::SIGTERM);
+    server.wait_for_line("got SIGTERM");
+    let client = TcpStream::connect_timeout(&server.addr(), PROMPT / 4);
+    assert!(client.is_ok(), "{client:?}: {}", server.describe());
+}
+
+/// Signals to all processes of a name or of a group come to it, too.
+#[test]
+fn a_new_master_that_does_not_handle_signals_yet_ignores_them() {
+    let server = linked(&numbered(1, 1));
+    let kill = "kill -HUP $$; kill -USR1 $$; kill -USR2 $$; kill -TTOU $$";
+    script(&server, &format!(r#"{kill}; exec {PROGRAM} "$@""#));
+    server.upgrade();
+    assert_eq!(server.stderr(), "");
+    // It does not stay so.
+    server.reload();
+}
+
+/// It has said that it is ready, and dies. The old one cannot go back.
+#[test]
+fn the_death_of_a_new_master_is_told() {
+    let server = server_of(1);
+    let mut slow = server.connected(HALF[0]);
+    wait_for_accepted(&server, 1);
+    server.send(Signal::SIGUSR2);
+    server.wait_for_line("has taken over");
+    server.send(Signal::SIGKILL);
+    server.wait_for_stderr("the new program was killed by SIGKILL");
+    slow.send_raw(HALF[1]).expect("the rest");
+    slow.read_response().expect("a response");
+    drop(slow);
+    assert_eq!(server.wait(PROMPT).code(), Some(1), "{}", server.describe());
+}
+
+/// When process 1 of a container exits, the kernel kills all others there.
+#[test]
+fn process_1_is_not_replaced() {
+    let namespace =
+        ["--pid", "--fork", "--kill-child", "--user", "--map-root-user"];
+    let allowed = Program::new("unshare").args(namespace).arg("true").output();
+    if !allowed.status.success() {
+        eprintln!("skipped: no new process namespace here: {}", allowed.stderr);
+        return;
+    }
+    let server = Program::new("unshare")
+        .args(namespace)
+        .args([PROGRAM, "--port", "0", "--workers", "1"])
+        .start();
+    server.wait_for_line("is ready");
+    common::signal(server.children()[0], Signal::SIGUSR2);
+    server.wait_for_stderr("process 1 cannot be replaced");
+    assert_eq!(http::get(server.addr()).expect("a response").status, 200);
 }
 
 /// The program is good, and what it reads is not.
