@@ -502,9 +502,12 @@ impl Control {
         let id = self.master.children.spawn(self.settings.next_program());
         let file = self.settings.program.display();
         log(format_args!("upgrade: starts {file}"));
-        let handle = Handle::TcpListener(copy);
-        let message = json!({"shared": self.is_shared});
-        self.master.children.send_handle(id, message, handle);
+        // If it could not be started, that is an event.
+        if self.master.children.pid(id).is_some() {
+            let handle = Handle::TcpListener(copy);
+            let message = json!({"shared": self.is_shared});
+            self.master.children.send_handle(id, message, handle);
+        }
         // The new program waits for its workers, and may try again.
         let limit = self.configs[&self.rollout.generation()].start_limit * 2;
         self.upgrade = Some((id, now + limit));

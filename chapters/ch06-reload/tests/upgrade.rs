@@ -212,6 +212,30 @@ fn the_death_of_a_new_master_is_told() {
     assert_eq!(server.wait(PROMPT).code(), Some(1), "{}", server.describe());
 }
 
+#[test]
+fn a_master_without_a_free_descriptor_serves_on() {
+    if !common::installed("prlimit") {
+        return;
+    }
+    let server = server_of(1);
+    let limit = |most: usize| {
+        let arguments =
+            [format!("--pid={}", server.pid()), format!("--nofile={most}:")];
+        Program::new("prlimit").args(arguments).output()
+    };
+    limit(testkit::fds(server.pid()).len() + 1);
+    server.send(Signal::SIGUSR2);
+    server.wait_for_stderr("the new program failed; this one serves on");
+    let told = server.stderr();
+    assert!(told.contains("Too many open files"), "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
+    server.send(Signal::SIGHUP);
+    server.wait_for_stderr("reload: undone");
+    assert_eq!(server.get("/").status, 200);
+    limit(1000);
+    server.upgrade();
+}
+
 /// When process 1 of a container exits, the kernel kills all others there.
 #[test]
 fn process_1_is_not_replaced() {
