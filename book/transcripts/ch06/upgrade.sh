@@ -14,3 +14,5 @@ show_log >news
 sed "s|$target/|target/|" news
 wait "$asked"
 type_in 'sort answers | uniq -c'
+# Nothing stops the new one with this session.
+kill "$(sed -n 's/^upgrade: process \([0-9]*\) has taken over.*/\1/p' news)"
