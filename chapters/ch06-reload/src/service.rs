@@ -12,7 +12,7 @@ use std::{
         ffi::OsStrExt as _,
         net::{SocketAddr, UnixDatagram},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use cli::{complain, reason};
@@ -60,6 +60,9 @@ impl Service {
 // ANCHOR_END: service
 
 // ANCHOR: watchdog
+/// A limit that is wrong must not keep the master busy.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+
 impl Service {
     /// Reports that the master's loop runs: twice in the time that the service
     /// manager waits for it (`WATCHDOG_USEC`).
@@ -67,7 +70,8 @@ impl Service {
         if self.watchdog_at.is_some_and(|at| at <= now) {
             notify(&[NotifyState::Watchdog]);
             let limit = sd_notify::watchdog_enabled();
-            self.watchdog_at = limit.map(|limit| now + limit / 2);
+            let pause = |limit: Duration| (limit / 2).max(SHORTEST_PAUSE);
+            self.watchdog_at = limit.map(|limit| now + pause(limit));
         }
     }
 

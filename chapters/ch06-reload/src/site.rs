@@ -69,7 +69,7 @@ impl Handler for Site {
         if !matches!(&*request.method, "GET" | "HEAD") {
             return Response::new("405 Method Not Allowed");
         }
-        let path = request.path.split('?').next().unwrap_or_default();
+        let path = path_of(&request.path);
         if path == "/workers" {
             return self.workers();
         }
@@ -106,6 +106,21 @@ impl Handler for Site {
     }
 }
 // ANCHOR_END: handler
+
+// ANCHOR: path_of
+/// The path of a request's target, without the query. A server must take the form that
+/// is for proxies, too: `http://example.com/path` (RFC 9112, 3.2.2).
+fn path_of(target: &str) -> &str {
+    let target = target.split('?').next().unwrap_or_default();
+    match target
+        .strip_prefix("http://")
+        .map(|rest| rest.find('/').map(|at| &rest[at..]))
+    {
+        Some(path) => path.unwrap_or("/"),
+        None => target,
+    }
+}
+// ANCHOR_END: path_of
 
 // ANCHOR: workers
 impl Site {

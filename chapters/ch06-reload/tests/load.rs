@@ -23,17 +23,25 @@ struct Storm {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Nothing happens for a minute.
-const MINUTE: Storm = Storm {
-    lasts: Duration::from_secs(60),
+/// Nothing happens for a second and a half.
+const SHORT: Storm = Storm {
+    lasts: Duration::from_millis(1_500),
     hup: None,
     usr2: None,
     resize: None,
     kill: None,
 };
 
-/// Nothing happens for a second and a half.
-const SHORT: Storm = Storm { lasts: Duration::from_millis(1_500), ..MINUTE };
+/// How long the long tests take: a minute, or `LOAD_SECONDS`.
+fn seconds() -> u64 {
+    let seconds = std::env::var("LOAD_SECONDS");
+    seconds.map_or(60, |text| text.parse().expect("LOAD_SECONDS is a number"))
+}
+
+/// Nothing happens for a minute.
+fn minute() -> Storm {
+    Storm { lasts: Duration::from_secs(seconds()), ..SHORT }
+}
 
 #[test]
 fn all_changes_lose_nothing() {
@@ -59,19 +67,19 @@ fn all_changes_and_kills_lose_what_the_victims_held() {
 #[test]
 #[ignore = "takes a minute"]
 fn a_minute_of_reloads_loses_nothing() {
-    blow(Storm { hup: Some(SECOND), ..MINUTE });
+    blow(Storm { hup: Some(SECOND), ..minute() });
 }
 
 #[test]
 #[ignore = "takes a minute"]
 fn a_minute_of_upgrades_loses_nothing() {
-    blow(Storm { usr2: Some(5 * SECOND), ..MINUTE });
+    blow(Storm { usr2: Some(5 * SECOND), ..minute() });
 }
 
 #[test]
 #[ignore = "takes a minute"]
 fn a_minute_of_more_and_fewer_workers_loses_nothing() {
-    blow(Storm { resize: Some(SECOND / 5), ..MINUTE });
+    blow(Storm { resize: Some(SECOND / 5), ..minute() });
 }
 
 #[test]
@@ -82,7 +90,7 @@ fn a_minute_of_all_changes_and_kills_loses_what_the_victims_held() {
         usr2: Some(5 * SECOND),
         resize: Some(SECOND / 2),
         kill: Some(SECOND),
-        lasts: MINUTE.lasts,
+        lasts: minute().lasts,
     });
 }
 
@@ -94,7 +102,7 @@ fn ab_loses_nothing_during_reloads_and_upgrades() {
 #[test]
 #[ignore = "takes a minute"]
 fn ab_loses_nothing_during_a_minute_of_reloads_and_upgrades() {
-    ab(60);
+    ab(seconds());
 }
 
 fn ab(seconds: u64) {
@@ -138,7 +146,8 @@ fn wrk_loses_nothing_during_a_minute_of_reloads_and_upgrades() {
     }
     let server = server_of(2);
     let url = format!("http://{}/", server.addr());
-    let wrk = Program::new("wrk").args(["-t1", "-c4", "-d60s", &url]).start();
+    let time = format!("-d{}s", seconds());
+    let wrk = Program::new("wrk").args(["-t1", "-c4", &time, &url]).start();
     let mut reloads = 0;
     while wrk.try_wait().is_none() {
         reloads += 1;

@@ -41,6 +41,21 @@ fn a_reload_changes_what_is_answered_and_the_number_of_workers() {
     assert_eq!(server.stderr(), "");
 }
 
+/// The form that is for proxies (RFC 9112, 3.2.2).
+#[test]
+fn a_target_may_be_a_whole_address() {
+    let server = server_of(1);
+    let greeting = server.get("/").body;
+    for target in ["http://localhost/", "http://localhost", "http://x/?a=/b", "/?c"]
+    {
+        let mut client = server.connected(&request(target));
+        let response = client.read_response().expect("a response");
+        assert_eq!(response.body, greeting, "{target}");
+    }
+    let mut client = server.connected(&request("http://localhost/none"));
+    assert_eq!(client.read_response().expect("a response").status, 404);
+}
+
 #[test]
 fn a_file_with_a_mistake_changes_nothing() {
     let server = server_of(2);
