@@ -43,7 +43,7 @@ pub fn run(course: &Course, exercises: &[Exercise]) -> anyhow::Result<ExitCode> 
     // The tests wait most of the time, so several exercises are checked at once. A mutant
     // that passes is checked once more, alone: a test that measures processor time may have
     // had too little of it.
-    let several = thread::available_parallelism().map_or(1, usize::from);
+    let several = 2 * thread::available_parallelism().map_or(1, usize::from);
     let passed = bench.check_all(mutants, several)?;
     for (exercise, patches) in &passed {
         say(format_args!("{}: {} once more", exercise.name, patches.len()));
