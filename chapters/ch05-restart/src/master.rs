@@ -150,10 +150,13 @@ impl Master {
             Action::Disconnect(id) => self.disconnect(id),
             Action::Terminate(id) => self.children.kill(id, Signal::SIGTERM),
             Action::Kill(id) => self.children.kill(id, Signal::SIGKILL),
-            Action::LogPause(pause) => log(format_args!(
-                "a worker never got ready: the next one starts in {} ms",
-                pause.as_millis()
-            )),
+            Action::LogPause(pause) => {
+                let pause = pause.as_millis();
+                let line = format!(
+                    "a worker never got ready: the next one starts in {pause} ms"
+                );
+                self.lives.log(Instant::now(), line);
+            }
             Action::LogFull(count) => log(format_args!(
                 "{count} workers run: none starts before another one exits"
             )),
