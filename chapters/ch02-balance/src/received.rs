@@ -20,6 +20,9 @@ pub enum Received<H = RawHandle> {
     /// The peer could not take this handle, three times. It comes back with its
     /// message.
     Returned(Value, OwnedFd),
+    /// An internal message of Node, other than the answers to handles: such as
+    /// `NODE_SOCKET_GET_COUNT` (chapter 7). All others ignore it.
+    Internal(Value),
     /// Something arrived that the program cannot use, and why: a line that is not
     /// JSON, a handle without its descriptor. The channel goes on.
     Ignored(String),

@@ -94,6 +94,11 @@ impl HandleChannel {
         self.0.into_unacknowledged()
     }
 
+    /// As [`FdChannel::set_window`].
+    pub fn set_window(&mut self, window: usize) {
+        self.0.set_window(window);
+    }
+
     /// As [`FdChannel::pump`].
     pub fn pump(&mut self) {
         self.0.pump();
@@ -117,6 +122,7 @@ fn typed(received: Received<RawHandle>) -> Received<Handle> {
             }
         }
         Received::Message(message) => Received::Message(message),
+        Received::Internal(message) => Received::Internal(message),
         Received::Acked => Received::Acked,
         Received::Returned(message, fd) => Received::Returned(message, fd),
         Received::Ignored(why) => Received::Ignored(why),

@@ -107,7 +107,7 @@ impl Parent {
                         .log(now, format_args!("worker {pid} says {message}"));
                 }
                 // A worker sends us no handles. If it does, they are closed here.
-                Received::Handle(..) => {}
+                Received::Handle(..) | Received::Internal(_) => {}
                 Received::Ignored(why) => {
                     let line = format!("worker {pid}: {why}");
                     worker.fault_limit.complain(now, line);

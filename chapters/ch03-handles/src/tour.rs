@@ -246,7 +246,7 @@ fn receive(channel: &mut HandleChannel) -> anyhow::Result<Value> {
                 Received::Ignored(why) => bail!(why),
                 Received::Closed(None) => bail!("the child has closed its channel"),
                 Received::Closed(Some(error)) => return Err(error.into()),
-                Received::Acked | Received::Handle(..) => {}
+                Received::Acked | Received::Internal(_) | Received::Handle(..) => {}
             }
         }
     }

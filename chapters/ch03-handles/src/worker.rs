@@ -53,7 +53,9 @@ pub fn run(mut channel: HandleChannel) -> anyhow::Result<ExitCode> {
                 }
                 Received::Ignored(why) => Err(anyhow!(why)),
                 // A worker sends no handles.
-                Received::Acked | Received::Returned(..) => Ok(()),
+                Received::Acked
+                | Received::Internal(_)
+                | Received::Returned(..) => Ok(()),
                 Received::Closed(None) => return Ok(ExitCode::SUCCESS),
                 Received::Closed(Some(error)) => return Err(error.into()),
             };

@@ -129,6 +129,7 @@ impl ChildState {
                     Event::Message(id, message, Some(handle))
                 }
                 Received::Acked => Event::Acked(id),
+                Received::Internal(_) => continue,
                 Received::Returned(message, fd) => Event::Returned(id, message, fd),
                 Received::Ignored(why) => {
                     Event::Error(id, ChildError::Ignored(why))

@@ -2,7 +2,11 @@
 //! All children, and one place to wait for them.
 
 use std::{
-    collections::BTreeMap, io, mem, os::fd::AsFd, process::Command, ptr,
+    collections::BTreeMap,
+    io, mem,
+    os::fd::{AsFd, OwnedFd},
+    process::Command,
+    ptr,
     time::Instant,
 };
 
@@ -32,6 +36,8 @@ pub struct Children {
     children: BTreeMap<Id, ChildState>,
     next_id: u64,
     signals: SignalPipe,
+    /// See [`watch`](Children::watch).
+    watched: Option<OwnedFd>,
     /// What was not reported yet.
     events: Vec<Event>,
     /// See [`seen`](Children::seen).
@@ -55,6 +61,7 @@ enum Token {
     Channel(Id),
     Output(Id),
     Signals,
+    Watched,
 }
 // ANCHOR_END: token
 
@@ -71,6 +78,7 @@ impl Children {
             children: BTreeMap::new(),
             next_id: 0,
             signals,
+            watched: None,
             events: Vec::new(),
             seen: Instant::now(),
             busy: None,
@@ -115,6 +123,15 @@ impl Children {
     }
     // ANCHOR_END: wait
 
+    // ANCHOR: watch
+    /// From now on [`wait`](Children::wait) waits for this descriptor, too:
+    /// [`Event::Readable`] says that it can be read. That is said again and again
+    /// until it was read. `None`: no longer.
+    pub fn watch(&mut self, fd: Option<OwnedFd>) -> Option<OwnedFd> {
+        mem::replace(&mut self.watched, fd)
+    }
+    // ANCHOR_END: watch
+
     // ANCHOR: step
     /// One turn: waits, reads what has arrived, reports exits, looks for new exits.
     fn step(&mut self, until: Option<Instant>) -> io::Result<()> {
@@ -134,6 +151,7 @@ impl Children {
                     let child = self.children.get_mut(id).expect("it was polled");
                     child.read_output(&mut self.events);
                 }
+                Token::Watched => self.events.push(Event::Readable),
                 Token::Signals => {}
             }
         }
@@ -179,6 +197,10 @@ impl Children {
                 let fd = PollFd::new(end.as_fd(), PollFlags::POLLIN);
                 polled.push((Token::Output(id), fd));
             }
+        }
+        if let Some(fd) = &self.watched {
+            let fd = PollFd::new(fd.as_fd(), PollFlags::POLLIN);
+            polled.push((Token::Watched, fd));
         }
         poll_tokens(polled, until)
     }
@@ -252,6 +274,14 @@ impl Children {
         if let Err(SendHandleError { error, fd }) = sent {
             self.events.push(Event::Error(id, ChildError::Send(error)));
             self.events.push(Event::Returned(id, message, fd));
+        }
+    }
+
+    /// Up to `window` handles to this child may be in flight, and not only one: see
+    /// [`FdChannel::new`](ch02_balance::FdChannel::new).
+    pub fn set_window(&mut self, id: Id, window: usize) {
+        if let Some(channel) = self.channel(id) {
+            channel.set_window(window);
         }
     }
 

@@ -56,6 +56,9 @@ pub enum Event {
     Close(Id, Outcome),
     /// Something did not work. The child may run on.
     Error(Id, ChildError),
+    /// The descriptor that [`Children::watch`](crate::Children::watch) was given
+    /// can be read.
+    Readable,
     /// This process received a signal itself.
     Signal(Signal),
 }

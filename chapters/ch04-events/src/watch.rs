@@ -134,6 +134,7 @@ pub fn event_json(event: &Event, children: &Children) -> Option<Value> {
         Event::Acked(_)
         | Event::Returned(..)
         | Event::Output(..)
+        | Event::Readable
         | Event::Signal(_) => return None,
     })
 }

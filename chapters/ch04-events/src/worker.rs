@@ -69,7 +69,9 @@ fn echo(mut channel: HandleChannel) -> anyhow::Result<()> {
                 Received::Message(message) | Received::Handle(message, _) => {
                     send(&mut channel, &message)?;
                 }
-                Received::Acked | Received::Returned(..) => {}
+                Received::Acked
+                | Received::Internal(_)
+                | Received::Returned(..) => {}
                 Received::Ignored(why) => complain(why),
                 Received::Closed(None) => return Ok(()),
                 Received::Closed(Some(error)) => return Err(error.into()),

@@ -18,6 +18,8 @@ mod supervisor;
 mod worker;
 
 pub use master::Master;
-pub use request::{Request, Response};
+pub use request::{
+    MAX_HEAD, MAX_HEADERS, Request, Response, parse_head, parse_length, values,
+};
 pub use supervisor::{Action, Input, State, Supervisor};
 pub use worker::{Handler, Worker};

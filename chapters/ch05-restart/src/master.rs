@@ -84,6 +84,14 @@ impl Master {
     ) {
         self.worker = Box::new(worker);
     }
+
+    /// Workers that start from now on are sent a copy of this listener. Does nothing
+    /// if the server stops.
+    pub fn set_listener(&mut self, listener: TcpListener) {
+        if self.listener.is_some() {
+            self.listener = Some(listener);
+        }
+    }
     // ANCHOR_END: set_worker
 
     // ANCHOR: run
@@ -199,14 +207,16 @@ impl Master {
     /// Translates an event for the supervisor, and logs it.
     fn on_event(&mut self, event: &Event) {
         match *event {
-            // The only handle that a worker is sent is its listener.
+            // The first handle that a worker is sent is its listener.
             Event::Acked(id) => {
                 if self.record(Input::Ready(id)) {
                     self.log_worker(id, "is ready");
                 }
             }
             // Without a listener, a worker is of no use.
-            Event::Returned(id, ..) => self.children.kill(id, Signal::SIGKILL),
+            Event::Returned(id, ..) if self.supervisor.is_starting(id) => {
+                self.children.kill(id, Signal::SIGKILL);
+            }
             Event::Message(id, ref message, _) if message["act"] == "suicide" => {
                 if self.record(Input::Draining(id)) {
                     self.log_worker(id, "drains: it answers its open connections");
@@ -232,7 +242,9 @@ impl Master {
             }
             // For the caller.
             Event::Signal(_)
+            | Event::Readable
             | Event::Message(..)
+            | Event::Returned(..)
             | Event::Spawn(_)
             | Event::Output(..)
             | Event::Disconnect(_) => {}

@@ -6,10 +6,10 @@ use httparse::{EMPTY_HEADER, Error, Status};
 
 // ANCHOR: types
 /// The longest head of a request, in bytes. Node has the same limit.
-pub(crate) const MAX_HEAD: usize = 16 << 10;
+pub const MAX_HEAD: usize = 16 << 10;
 
 /// The most header fields in a request.
-const MAX_HEADERS: usize = 100;
+pub const MAX_HEADERS: usize = 100;
 
 /// A request. Its body, if it has one, is discarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,66 +43,97 @@ impl Request {
     pub fn parse(bytes: &[u8]) -> Result<Option<Request>, Response> {
         let mut headers = [EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Request::new(&mut headers);
-        match head.parse(bytes) {
-            Ok(Status::Complete(length)) if length <= MAX_HEAD => {
-                check(&head).map_err(Response::new)?;
-                Ok(Some(Request {
-                    method: head.method.unwrap_or_default().to_owned(),
-                    path: head.path.unwrap_or_default().to_owned(),
-                }))
-            }
-            Ok(Status::Partial) if bytes.len() < MAX_HEAD => Ok(None),
-            Ok(_) | Err(Error::TooManyHeaders) => {
-                Err(Response::new("431 Request Header Fields Too Large"))
-            }
-            Err(_) => Err(Response::new("400 Bad Request")),
-        }
+        let length = parse_head(&mut head, bytes)?;
+        length.map(|_| Request::new(&head)).transpose()
     }
     // ANCHOR_END: parse
+
+    // ANCHOR: new
+    /// A request with this head.
+    ///
+    /// # Errors
+    /// As [`parse`](Request::parse): 400 or 501.
+    pub fn new(head: &httparse::Request) -> Result<Request, Response> {
+        check(head).map_err(Response::new)?;
+        Ok(Request {
+            method: head.method.unwrap_or_default().to_owned(),
+            path: head.path.unwrap_or_default().to_owned(),
+        })
+    }
+    // ANCHOR_END: new
 }
+
+// ANCHOR: parse_head
+/// Parses the head at the start of `bytes`, and returns its length in bytes. `None`:
+/// it is not complete yet.
+///
+/// # Errors
+/// The response 400 or 431, as [`Request::parse`].
+pub fn parse_head<'b>(
+    head: &mut httparse::Request<'_, 'b>,
+    bytes: &'b [u8],
+) -> Result<Option<usize>, Response> {
+    match head.parse(bytes) {
+        Ok(Status::Complete(length)) if length <= MAX_HEAD => Ok(Some(length)),
+        Ok(Status::Partial) if bytes.len() < MAX_HEAD => Ok(None),
+        Ok(_) | Err(Error::TooManyHeaders) => {
+            Err(Response::new("431 Request Header Fields Too Large"))
+        }
+        Err(_) => Err(Response::new("400 Bad Request")),
+    }
+}
+// ANCHOR_END: parse_head
 
 // ANCHOR: check
 /// Checks what RFC 9112 requires of a head beyond its syntax. Returns the status of
 /// the response if it must be refused.
 fn check(head: &httparse::Request) -> Result<(), &'static str> {
-    let values = |name: &str| -> Vec<String> {
-        let named =
-            head.headers.iter().filter(|it| it.name.eq_ignore_ascii_case(name));
-        named.map(|it| String::from_utf8_lossy(it.value).to_lowercase()).collect()
-    };
     // Section 3.2: exactly one Host, a valid one; HTTP/1.0 did not know it.
-    let hosts = values("Host");
-    let is_missing = hosts.is_empty() && head.version == Some(1);
-    if hosts.len() > 1 || is_missing || !hosts.iter().all(|text| is_host(text)) {
+    let hosts = values(head, "Host").count();
+    let is_missing = hosts == 0 && head.version == Some(1);
+    if hosts > 1 || is_missing || !values(head, "Host").all(is_host) {
         return Err("400 Bad Request");
     }
     // Section 6: two lengths, or a wrong one, can hide a second request.
-    let (lengths, codings) =
-        (values("Content-Length"), values("Transfer-Encoding"));
-    let is_length = |text: &String| {
-        text.bytes().all(|byte| byte.is_ascii_digit())
-            && text.parse::<u64>().is_ok()
-    };
-    let same = lengths.windows(2).all(|pair| pair[0] == pair[1]);
-    let both = !lengths.is_empty() && !codings.is_empty();
-    if both || !same || !lengths.iter().all(is_length) {
+    let mut lengths = values(head, "Content-Length").map(parse_length);
+    let mut codings = values(head, "Transfer-Encoding");
+    let (length, coding) = (lengths.next(), codings.next());
+    let is_wrong = length == Some(None) || lengths.any(|it| Some(it) != length);
+    if is_wrong || (length.is_some() && coding.is_some()) {
         return Err("400 Bad Request");
     }
     // Section 6.1: a coding that the server does not know. And this is no proxy.
-    let known = codings.is_empty() || codings == ["chunked"];
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let known = coding.is_none_or(is_chunked) && codings.next().is_none();
     if !known || head.method == Some("CONNECT") {
         return Err("501 Not Implemented");
     }
     Ok(())
 }
 
+/// The values of all fields of this name.
+pub fn values<'h>(
+    head: &'h httparse::Request,
+    name: &'h str,
+) -> impl Iterator<Item = &'h [u8]> {
+    let named = |it: &&httparse::Header| it.name.eq_ignore_ascii_case(name);
+    head.headers.iter().filter(named).map(|it| it.value)
+}
+
+/// The number in a Content-Length. `None`: it is none.
+pub fn parse_length(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
+    // A sign is not allowed here.
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
 /// Whether `text` has only characters that a host name, an IP address and a port
 /// may have (RFC 3986, 3.2.2).
-fn is_host(text: &str) -> bool {
+fn is_host(text: &[u8]) -> bool {
     let is_valid = |byte: u8| {
         byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte)
     };
-    text.bytes().all(is_valid)
+    text.iter().copied().all(is_valid)
 }
 // ANCHOR_END: check
 

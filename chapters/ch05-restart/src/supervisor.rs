@@ -163,6 +163,11 @@ impl Supervisor {
     pub fn workers(&self) -> impl Iterator<Item = (Id, State)> {
         self.workers.iter().map(|(&id, &state)| (id, state))
     }
+
+    /// Whether this worker runs, and has no listener yet.
+    pub fn is_starting(&self, id: Id) -> bool {
+        matches!(self.workers.get(&id), Some(State::Starting { .. }))
+    }
     // ANCHOR_END: want
 
     // ANCHOR: record

@@ -218,8 +218,10 @@ impl<H: Handler> Worker<H> {
                     return self.start_draining(ORPHAN_LIMIT, 0);
                 }
                 Received::Message(message) => self.handler.on_message(&message),
-                Received::Handle(..) | Received::Acked | Received::Returned(..) => {
-                }
+                Received::Handle(..)
+                | Received::Internal(_)
+                | Received::Acked
+                | Received::Returned(..) => {}
             }
         }
     }

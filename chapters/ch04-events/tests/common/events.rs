@@ -47,6 +47,7 @@ pub fn described(event: &Event) -> (Option<Id>, String) {
         Event::Close(id, outcome) => (Some(*id), format!("close {outcome:?}")),
         Event::Error(id, error) => (Some(*id), format!("error {}", error.code())),
         Event::Signal(signal) => (None, signal.to_string()),
+        Event::Readable => (None, "readable".to_owned()),
     }
 }
 

@@ -1,0 +1,3 @@
+//! A cluster in one call.
+
+fn main() {}
