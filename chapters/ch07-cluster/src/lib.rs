@@ -3,10 +3,10 @@
 mod body;
 mod connection;
 mod event_loop;
-mod hand_over;
 mod head;
-mod introductions;
-mod primary;
-mod sharing;
+mod print;
+mod serve;
 mod socket_list;
-mod timers;
+
+pub use event_loop::EventLoop;
+pub use serve::{MAX_CONNECTIONS, WINDOW, raise_descriptor_limit, serve};
