@@ -5,6 +5,7 @@ use std::{
     io::{self, ErrorKind, Read, Write},
     mem,
     net::Shutdown,
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
@@ -132,6 +133,17 @@ impl Connection {
             is_queued: false,
         }
     }
+
+    /// A connection that another worker has given to this one. `is_fresh`: it was
+    /// answered no request yet.
+    pub fn taken(stream: TcpStream, is_fresh: bool, now: Instant) -> Connection {
+        let limit = if is_fresh { CLIENT_LIMIT } else { IDLE_LIMIT };
+        Connection {
+            is_fresh,
+            deadline: now + limit,
+            ..Connection::new(stream, now)
+        }
+    }
     // ANCHOR_END: new
 
     // ANCHOR: register
@@ -147,6 +159,13 @@ impl Connection {
         registry.register(&mut self.stream, token, Interest::READABLE)?;
         self.is_watched = false;
         self.watch_writable(registry, token)
+    }
+
+    /// Epoll forgets the connection. Closing it is not enough if another process has
+    /// a copy (epoll(7)).
+    pub fn deregister(&mut self, registry: &Registry) {
+        // It fails only if epoll does not know it.
+        let _ = registry.deregister(&mut self.stream);
     }
 
     /// If the client does not read, lets epoll say when it does.
@@ -510,3 +529,11 @@ impl Connection {
     }
     // ANCHOR_END: failed
 }
+
+// ANCHOR: as_fd
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+// ANCHOR_END: as_fd

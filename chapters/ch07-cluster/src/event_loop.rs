@@ -28,6 +28,7 @@ use slab::Slab;
 
 use crate::{
     connection::{Connection, Turn},
+    peers::{PEERS, Peers},
     print::Date,
     socket_list::SocketList,
 };
@@ -53,34 +54,32 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
 // ANCHOR: tokens
 /// What epoll calls the descriptors that are no connections. A connection's token is
-/// its index in the slab.
+/// its index in the slab; a listener's is its number behind this.
+const LISTENERS: usize = usize::MAX / 2;
 const SIGNALS: Token = Token(usize::MAX);
 const CHANNEL: Token = Token(usize::MAX - 1);
-const LISTENER: Token = Token(usize::MAX - 2);
 // ANCHOR_END: tokens
 
 // ANCHOR: fields
 /// A worker of chapter 7. Its handler is one of chapter 5.
 pub struct EventLoop<H> {
-    poll: Poll,
+    pub(crate) poll: Poll,
     handler: H,
     signals: SignalPipe,
     /// `None`: it is closed.
     channel: Option<FdChannel>,
-    /// `None`: it has not arrived yet, the primary accepts, or the worker drains.
-    listener: Option<TcpListener>,
+    /// None: it has not arrived yet, the primary accepts, or the worker drains.
+    listeners: Vec<Listener>,
     /// There may be something to receive or to send. Epoll says it once
     /// (edge-triggered), so it is remembered.
     is_receivable: bool,
     /// The primary has closed the channel.
     has_hung_up: bool,
-    /// Connections may wait in the listener's queue.
-    is_acceptable: bool,
-    /// accept(2) failed: the listener is left alone until then.
+    /// accept(2) failed: the listeners are left alone until then.
     accept_at: Option<Instant>,
-    errors: LogLimit,
-    connections: Slab<Connection>,
-    max_connections: usize,
+    pub(crate) errors: LogLimit,
+    pub(crate) connections: Slab<Connection>,
+    pub(crate) max_connections: usize,
     /// Connections that can go on without an event.
     busy: Vec<usize>,
     /// No deadline of a connection is before this time.
@@ -90,11 +89,23 @@ pub struct EventLoop<H> {
     output: Vec<u8>,
     /// The primary is ours: it says when no further connection comes from it.
     has_primary: bool,
+    /// Other workers, which take connections or give them.
+    pub(crate) peers: Peers,
     /// The connections that a Node parent counts.
     sockets: SocketList,
     drain: Option<Drain>,
 }
 // ANCHOR_END: fields
+
+// ANCHOR: listener
+/// A listener, and its number with the primary.
+struct Listener {
+    slot: u64,
+    socket: TcpListener,
+    /// Connections may wait in its queue.
+    is_acceptable: bool,
+}
+// ANCHOR_END: listener
 
 // ANCHOR: drain
 /// A worker that drains accepts no more. It exits when its connections are closed, or
@@ -138,10 +149,9 @@ impl<H: Handler> EventLoop<H> {
             handler,
             signals,
             channel: Some(channel),
-            listener: None,
+            listeners: Vec::new(),
             is_receivable: true,
             has_hung_up: false,
-            is_acceptable: false,
             accept_at: None,
             errors: LogLimit::new(),
             connections: Slab::new(),
@@ -152,6 +162,7 @@ impl<H: Handler> EventLoop<H> {
             input: vec![0; MAX_HEAD],
             output: Vec::new(),
             has_primary: false,
+            peers: Peers::new(),
             sockets: SocketList::new(),
             drain: None,
         })
@@ -178,7 +189,8 @@ impl<H: Handler> EventLoop<H> {
                         self.is_receivable = true;
                         self.has_hung_up |= event.is_read_closed();
                     }
-                    LISTENER => self.is_acceptable = true,
+                    Token(token @ LISTENERS..) => self.set_acceptable(token),
+                    Token(token @ PEERS..) => self.peers.set_ready(token),
                     Token(index) => {
                         if event.is_readable() || event.is_read_closed() {
                             self.set_readable(index);
@@ -192,6 +204,7 @@ impl<H: Handler> EventLoop<H> {
                 self.advance(index, now);
             }
             self.receive(now)?;
+            self.exchange(now)?;
             self.accept(now);
             if events.iter().count() < EVENTS {
                 self.sweep(seen, now);
@@ -225,7 +238,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn can_accept(&self) -> bool {
-        self.is_acceptable && self.listener.is_some() && self.has_room()
+        self.has_room() && self.listeners.iter().any(|it| it.is_acceptable)
     }
 
     fn has_room(&self) -> bool {
@@ -234,21 +247,30 @@ impl<H: Handler> EventLoop<H> {
     // ANCHOR_END: wait
 
     // ANCHOR: accept
+    fn set_acceptable(&mut self, token: usize) {
+        let slot = (token - LISTENERS) as u64;
+        for listener in self.listeners.iter_mut().filter(|it| it.slot == slot) {
+            listener.is_acceptable = true;
+        }
+    }
+
     /// Accepts a few connections: the next ones may go to a worker that has less to
     /// do.
     fn accept(&mut self, now: Instant) {
         for _ in 0..ACCEPTS {
-            if !self.can_accept() {
+            if !self.has_room() {
                 return;
             }
-            let Some(listener) = &self.listener else { return };
-            match listener.accept() {
+            let mut acceptable =
+                self.listeners.iter_mut().filter(|it| it.is_acceptable);
+            let Some(listener) = acceptable.next() else { return };
+            match listener.socket.accept() {
                 Ok((stream, _)) => {
                     self.add(stream, now);
                 }
-                // Another worker was faster, or there was one connection only.
+                // Another worker was faster, or no further connection waits.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.is_acceptable = false;
+                    listener.is_acceptable = false;
                 }
                 // The client is gone (accept(2)).
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -269,7 +291,16 @@ impl<H: Handler> EventLoop<H> {
     /// Serves a new connection, and returns its index. Often the request is there
     /// already; if the connection ends with it, epoll never learns of it.
     fn add(&mut self, stream: TcpStream, now: Instant) -> usize {
-        let index = self.connections.insert(Connection::new(stream, now));
+        self.add_connection(Connection::new(stream, now), now)
+    }
+
+    /// The same for one that was served before, by this worker or another.
+    pub(crate) fn add_connection(
+        &mut self,
+        connection: Connection,
+        now: Instant,
+    ) -> usize {
+        let index = self.connections.insert(connection);
         self.advance(index, now);
         if let Some(connection) = self.connections.get_mut(index) {
             let registered =
@@ -357,7 +388,12 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn remove(&mut self, index: usize) {
-        self.connections.remove(index);
+        let mut connection = self.connections.remove(index);
+        if self.drain.is_some() {
+            // Another worker may have a copy.
+            self.peers.giver.withdraw(index);
+            connection.deregister(self.poll.registry());
+        }
         if let Some(answer) = self.sockets.closed(index) {
             self.send(&answer);
         }
@@ -426,6 +462,9 @@ impl<H: Handler> EventLoop<H> {
             Received::Message(message) if message["act"] == "last" => {
                 self.on_last(message["stop"] == true, now);
             }
+            Received::Message(message) if message["act"] == "release" => {
+                self.listeners.retain(|it| message["slot"] != it.slot);
+            }
             Received::Message(message) => self.handler.on_message(&message),
             Received::Internal(message) => {
                 if let Some(answer) = self.sockets.on_message(&message) {
@@ -457,9 +496,14 @@ impl<H: Handler> EventLoop<H> {
         let done = match handle {
             Handle::TcpListener(listener) => {
                 self.has_primary |= message["act"] == "listen";
-                let accepts = message["accept"] != false;
                 self.handler.on_message(&message);
-                if accepts { self.start_accepting(listener) } else { Ok(()) }
+                if self.drain.is_some() || message["accept"] == false {
+                    return;
+                }
+                self.start_accepting(
+                    message["slot"].as_u64().unwrap_or(0),
+                    listener,
+                )
             }
             Handle::Tcp(stream) => stream.set_nonblocking(true).map(|()| {
                 let index = self.add(TcpStream::from_std(stream), now);
@@ -468,6 +512,12 @@ impl<H: Handler> EventLoop<H> {
                     self.sockets.opened(index, key);
                 }
             }),
+            Handle::Unix(stream) if message["act"] == "give" => {
+                self.add_peer(stream, false)
+            }
+            Handle::Unix(stream) if message["act"] == "take" => {
+                self.add_peer(stream, true)
+            }
             _ => Ok(()),
         };
         if let Err(error) = done {
@@ -478,18 +528,16 @@ impl<H: Handler> EventLoop<H> {
 
     fn start_accepting(
         &mut self,
-        listener: std::net::TcpListener,
+        slot: u64,
+        socket: std::net::TcpListener,
     ) -> io::Result<()> {
-        if self.drain.is_some() {
-            return Ok(());
-        }
-        listener.set_nonblocking(true)?;
+        socket.set_nonblocking(true)?;
         // Linux passes it on to the connections: no response waits for an ACK.
-        setsockopt(&listener, TcpNoDelay, &true)?;
-        let mut listener = TcpListener::from_std(listener);
-        let registry = self.poll.registry();
-        registry.register(&mut listener, LISTENER, Interest::READABLE)?;
-        (self.listener, self.is_acceptable) = (Some(listener), true);
+        setsockopt(&socket, TcpNoDelay, &true)?;
+        let mut socket = TcpListener::from_std(socket);
+        let token = Token(LISTENERS + slot as usize);
+        self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
+        self.listeners.push(Listener { slot, socket, is_acceptable: true });
         Ok(())
     }
     // ANCHOR_END: on_handle
@@ -515,10 +563,11 @@ impl<H: Handler> EventLoop<H> {
             drain.until = drain.until.min(until);
             return;
         }
-        self.listener = None;
+        self.listeners.clear();
         self.drain =
             Some(Drain { since, until, exit_code, is_last: false, is_stop: false });
         self.send(&json!({"act": "suicide"}));
+        self.stop_taking();
         if !self.has_primary {
             self.on_last(true, since);
         }
@@ -546,13 +595,19 @@ impl<H: Handler> EventLoop<H> {
         }
     }
 
-    fn idle(&self) -> Vec<usize> {
+    /// The connections between two requests.
+    pub(crate) fn idle(&self) -> Vec<usize> {
         let idle = self.connections.iter().filter(|(_, it)| it.is_idle());
         idle.map(|(index, _)| index).collect()
     }
     // ANCHOR_END: start_draining
 
     // ANCHOR: exit_code
+    /// Whether this worker gives its connections to others.
+    pub(crate) fn gives(&self) -> bool {
+        self.drain.as_ref().is_some_and(|drain| !drain.is_stop)
+    }
+
     /// Whether each response must say that the connection is closed.
     fn must_close(&self, now: Instant) -> bool {
         let Some(drain) = &self.drain else { return false };
@@ -562,7 +617,9 @@ impl<H: Handler> EventLoop<H> {
     /// The exit code, once the worker has drained.
     fn exit_code(&self, seen: Instant) -> Option<u8> {
         let drain = self.drain.as_ref()?;
-        let is_done = self.connections.is_empty() && drain.is_last;
+        let has_some =
+            !self.connections.is_empty() || self.peers.giver.is_leaving();
+        let is_done = !has_some && drain.is_last;
         (is_done || drain.until <= seen).then_some(drain.exit_code)
     }
     // ANCHOR_END: exit_code
