@@ -96,16 +96,22 @@ fn check(head: &httparse::Request) -> Result<(), &'static str> {
     }
     // Section 6: two lengths, or a wrong one, can hide a second request.
     let mut lengths = values(head, "Content-Length").map(parse_length);
-    let mut codings = values(head, "Transfer-Encoding");
-    let (length, coding) = (lengths.next(), codings.next());
+    let length = lengths.next();
+    let codings: Vec<&[u8]> = values(head, "Transfer-Encoding")
+        .flat_map(|value| value.split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .collect();
     let is_wrong = length == Some(None) || lengths.any(|it| Some(it) != length);
-    if is_wrong || (length.is_some() && coding.is_some()) {
+    if is_wrong || (length.is_some() && !codings.is_empty()) {
+        return Err("400 Bad Request");
+    }
+    // Section 6.3: without chunked as the last coding, a body has no end.
+    let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    if !codings.last().is_none_or(is_chunked) {
         return Err("400 Bad Request");
     }
     // Section 6.1: a coding that the server does not know. And this is no proxy.
-    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let known = coding.is_none_or(is_chunked) && codings.next().is_none();
-    if !known || head.method == Some("CONNECT") {
+    if codings.len() > 1 || head.method == Some("CONNECT") {
         return Err("501 Not Implemented");
     }
     Ok(())

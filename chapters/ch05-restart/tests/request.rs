@@ -90,15 +90,18 @@ fn http_1_1_needs_exactly_one_host() {
     good("GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n");
 }
 
-/// RFC 9112, 6.1: a transfer coding that the server does not understand.
+/// RFC 9112, 6.1 and 6.3: a transfer coding that the server does not understand, and
+/// a last coding that is not chunked, so that the body has no end.
 #[test]
 fn of_transfer_codings_only_chunked_is_known() {
     for coding in ["chunked", "Chunked", " chunked "] {
         good(&with(&format!("Transfer-Encoding: {coding}\r\n")));
     }
-    for coding in
-        ["gzip", "gzip, chunked", "chunked, gzip", "identity", "", "chunkedd"]
-    {
+    for coding in ["gzip", "chunked, gzip", "identity", "", "chunkedd"] {
+        let head = with(&format!("Transfer-Encoding: {coding}\r\n"));
+        assert_eq!(refused(head), 400, "{coding:?}");
+    }
+    for coding in ["gzip, chunked", "gzip,Chunked", "chunked, chunked"] {
         let head = with(&format!("Transfer-Encoding: {coding}\r\n"));
         assert_eq!(refused(head), 501, "{coding:?}");
     }

@@ -75,7 +75,8 @@ pub struct Connection {
     /// There may be something to read. Epoll says it once (edge-triggered), so it is
     /// remembered until a read finds nothing.
     is_readable: bool,
-    /// The client has ended its side.
+    /// The client has ended its side: epoll says so, and a read has found it.
+    is_ending: bool,
     has_ended: bool,
     /// `input` may have another complete request.
     has_more: bool,
@@ -125,6 +126,7 @@ impl Connection {
             written: 0,
             responses: 0,
             is_readable: true,
+            is_ending: false,
             has_ended: false,
             has_more: false,
             deadline: now + CLIENT_LIMIT,
@@ -186,9 +188,10 @@ impl Connection {
     // ANCHOR_END: register
 
     // ANCHOR: ask
-    /// Epoll says that there is something to read, or the end.
-    pub fn set_readable(&mut self) {
+    /// There is something to read. `is_end`: the client has ended its side, too.
+    pub fn set_readable(&mut self, is_end: bool) {
         self.is_readable = true;
+        self.is_ending |= is_end;
     }
 
     /// Whether the connection can go on without an event.
@@ -268,8 +271,9 @@ impl Connection {
             Ok(length) => length,
             Err(error) => return self.failed(&error),
         };
-        // Fewer bytes than there was room for: the socket is empty (epoll(7)).
-        self.is_readable = length == turn.input.len();
+        // Fewer bytes than there was room for: the socket is empty (epoll(7)). Only
+        // the end may follow.
+        self.is_readable = length == turn.input.len() || self.is_ending;
         if self.input.is_empty() {
             // The usual case: the whole request is here, and nothing is copied.
             let input = mem::take(&mut turn.input);

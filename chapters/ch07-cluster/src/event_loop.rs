@@ -193,7 +193,7 @@ impl<H: Handler> EventLoop<H> {
                     Token(token @ PEERS..) => self.peers.set_ready(token),
                     Token(index) => {
                         if event.is_readable() || event.is_read_closed() {
-                            self.set_readable(index);
+                            self.set_readable(index, event.is_read_closed());
                         }
                         self.advance(index, now);
                     }
@@ -325,9 +325,9 @@ impl<H: Handler> EventLoop<H> {
     // ANCHOR_END: add
 
     // ANCHOR: advance
-    fn set_readable(&mut self, index: usize) {
+    fn set_readable(&mut self, index: usize, is_end: bool) {
         if let Some(connection) = self.connections.get_mut(index) {
-            connection.set_readable();
+            connection.set_readable(is_end);
         }
     }
 
@@ -462,6 +462,9 @@ impl<H: Handler> EventLoop<H> {
             Received::Message(message) if message["act"] == "last" => {
                 self.on_last(message["stop"] == true, now);
             }
+            Received::Message(message) if message["act"] == "go" => {
+                self.on_go(message["n"].as_u64());
+            }
             Received::Message(message) if message["act"] == "release" => {
                 self.listeners.retain(|it| message["slot"] != it.slot);
             }
@@ -513,10 +516,10 @@ impl<H: Handler> EventLoop<H> {
                 }
             }),
             Handle::Unix(stream) if message["act"] == "give" => {
-                self.add_peer(stream, false)
+                self.add_peer(stream, message["n"].as_u64(), false)
             }
             Handle::Unix(stream) if message["act"] == "take" => {
-                self.add_peer(stream, true)
+                self.add_peer(stream, message["n"].as_u64(), true)
             }
             _ => Ok(()),
         };
@@ -586,7 +589,7 @@ impl<H: Handler> EventLoop<H> {
     /// Closes the connections that wait for another request, unless it has arrived.
     fn close_idle(&mut self, now: Instant) {
         for index in self.idle() {
-            self.set_readable(index);
+            self.set_readable(index, false);
             self.advance(index, now);
             let is_idle = |it: &Connection| it.is_idle() && !it.is_fresh();
             if self.connections.get(index).is_some_and(is_idle) {

@@ -40,6 +40,9 @@ pub struct Peers {
 /// A channel to another worker.
 struct Peer {
     channel: FdChannel,
+    /// The number of its introduction, until the primary says that it is complete.
+    /// Nothing is read from it before that.
+    waits_for: Option<u64>,
     /// There may be something to receive or to send. Epoll says it once.
     is_ready: bool,
 }
@@ -70,10 +73,12 @@ impl Peers {
 
 impl<H: Handler> EventLoop<H> {
     // ANCHOR: add_peer
-    /// The primary has introduced another worker. `is_giver`: that one drains.
+    /// The primary introduces another worker. `is_giver`: that one drains, and this one
+    /// takes.
     pub fn add_peer(
         &mut self,
         stream: UnixStream,
+        number: Option<u64>,
         is_giver: bool,
     ) -> io::Result<()> {
         let channel = FdChannel::new(stream, WINDOW)?;
@@ -86,7 +91,8 @@ impl<H: Handler> EventLoop<H> {
             Token(PEERS + peer),
             both,
         )?;
-        entry.insert(Peer { channel, is_ready: true });
+        let waits_for = number.filter(|_| !is_giver);
+        entry.insert(Peer { channel, waits_for, is_ready: true });
         if is_giver {
             let room = self.peers.taker.add_giver(peer, self.free());
             let load = self.connections.len();
@@ -96,6 +102,13 @@ impl<H: Handler> EventLoop<H> {
             self.peers.giver.add_taker(peer);
         }
         Ok(())
+    }
+
+    /// An introduction is complete: connections may be offered there.
+    pub fn on_go(&mut self, number: Option<u64>) {
+        for (_, peer) in &mut self.peers.channels {
+            peer.waits_for.take_if(|waits_for| Some(*waits_for) == number);
+        }
     }
 
     /// How many more connections there is room for.
@@ -111,7 +124,7 @@ impl<H: Handler> EventLoop<H> {
             self.peers.channels.iter().map(|(index, _)| index).collect();
         for peer in indices {
             while let Some(it) = self.peers.channels.get_mut(peer) {
-                if !it.is_ready {
+                if !it.is_ready || it.waits_for.is_some() {
                     break;
                 }
                 // As with the primary's channel: poll(2) says whether there is more.
@@ -233,7 +246,9 @@ impl<H: Handler> EventLoop<H> {
             "take" => {
                 let stream = self.peers.taker.remove(peer, number);
                 let Some(stream) = stream else { return };
-                let room = self.peers.taker.more_room(peer, self.free());
+                // One place is for this connection.
+                let free = self.free().saturating_sub(1);
+                let room = self.peers.taker.more_room(peer, free);
                 let load = self.connections.len() + 1;
                 // First the message: from here on the connection is this worker's.
                 self.peers.send(

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use crate::{
     Sharing,
     assignment::Assignment,
-    introductions::introduce,
+    introductions::{Introductions, Sent},
     serve::{WINDOW, raise_descriptor_limit},
     sharing::another_listener,
     slots::{Change, Slots},
@@ -132,6 +132,7 @@ struct Running {
     /// The listener of the worker that starts next.
     next_slot: usize,
     assignment: Assignment,
+    introductions: Introductions,
     /// Connections that came back from a worker. They go to the next one.
     returned: VecDeque<OwnedFd>,
     /// A copy of the listener, while it is not watched.
@@ -197,6 +198,7 @@ impl Running {
             next_slot: 0,
             listeners,
             assignment: Assignment::new(most),
+            introductions: Introductions::default(),
             returned: VecDeque::new(),
             unwatched,
             accept_at: None,
@@ -327,12 +329,14 @@ impl Running {
             Event::Spawn(id) => {
                 self.record(now, Input::Started(id));
                 self.slots.start(id, self.next_slot);
+                self.introductions.sent(id, Sent::Listener);
                 self.master.children.set_window(id, WINDOW);
             }
-            Event::Acked(id) if self.is_starting(id) => self.on_ready(now, id),
-            Event::Acked(id) => self.assignment.landed(id),
+            Event::Acked(id) => self.on_acked(now, id),
             Event::Returned(id, message, fd) => {
-                self.assignment.landed(id);
+                if self.introductions.landed(id) == Some(Sent::Connection) {
+                    self.assignment.landed(id);
+                }
                 if message["act"] == "connection" {
                     self.returned.push_back(fd);
                 }
@@ -360,6 +364,9 @@ impl Running {
             self.assignment.remove(id);
             self.slots.remove(id);
         }
+        if let Input::Exited(id) = input {
+            self.introductions.remove(id);
+        }
         self.rollout.record(now, input);
     }
 
@@ -370,6 +377,19 @@ impl Running {
     // ANCHOR_END: on_event
 
     // ANCHOR: on_ready
+    /// A worker has acknowledged the oldest handle that it was sent.
+    fn on_acked(&mut self, now: Instant, id: Id) {
+        match self.introductions.landed(id) {
+            Some(Sent::Listener) if self.is_starting(id) => self.on_ready(now, id),
+            Some(Sent::Connection) => self.assignment.landed(id),
+            Some(Sent::Introduction(number)) => {
+                let children = &mut self.master.children;
+                self.introductions.acknowledged(children, number);
+            }
+            _ => {}
+        }
+    }
+
     /// A worker has its listener.
     fn on_ready(&mut self, now: Instant, id: Id) {
         self.record(now, Input::Ready(id));
@@ -394,7 +414,8 @@ impl Running {
         let children = &mut self.master.children;
         let are_connected = children.connected(giver) && children.connected(taker);
         if self.phase == Phase::Serving && are_connected {
-            if let Err(error) = introduce(children, giver, taker) {
+            if let Err(error) = self.introductions.introduce(children, giver, taker)
+            {
                 let why = format!("cannot introduce a worker: {}", reason(&error));
                 self.errors.complain(Instant::now(), why);
             }
@@ -468,6 +489,7 @@ impl Running {
                 let handle = Handle::Tcp(connection.into());
                 let message = json!({"act": "connection"});
                 self.master.children.send_handle(id, message, handle);
+                self.introductions.sent(id, Sent::Connection);
             }
             None => self.returned.push_back(connection),
         }
@@ -501,6 +523,7 @@ impl Running {
                     let handle = Handle::TcpListener(copy);
                     let message = self.listen_message(slot);
                     self.master.children.send_handle(id, message, handle);
+                    self.introductions.sent(id, Sent::Listener);
                 }
                 Change::Release(id, slot) => {
                     let message = json!({"act": "release", "slot": slot});
