@@ -1,0 +1,248 @@
+//! The three ways of sharing a port: who gets the connections, and what a worker's
+//! death costs.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use common::{GET, SHARINGS, SOON, kept, load, pid, program, server, serving};
+use testkit::http::{self, Client};
+use testkit::load::Kind;
+use testkit::{Process, Running, Signal, assert_all_gone, eventually};
+
+#[test]
+fn round_robin_spreads_1000_long_connections_with_one_apart_at_most() {
+    let server = server(4, "round-robin", &[]);
+    let mut clients: Vec<Client> = Vec::new();
+    let mut count: BTreeMap<i32, i32> = BTreeMap::new();
+    for _ in 0..1000 {
+        let mut client = Client::connect(server.addr()).expect("to connect");
+        client.send_raw(GET).expect("to send");
+        clients.push(client);
+    }
+    for client in &mut clients {
+        *count.entry(pid(client.read_response())).or_default() += 1;
+    }
+    assert_eq!(count.len(), 4);
+    assert!(count.values().all(|&it| it == 250), "{count:?}");
+}
+
+/// The kernel's choice, so no exact numbers: none is left out.
+#[test]
+fn with_reuseport_every_worker_gets_some() {
+    let server = server(3, "reuseport", &[]);
+    let report = load(&server, 4, Kind::HttpClose).run_total(300);
+    report.assert_none_lost();
+    assert_eq!(report.by_pid.len(), 3, "{report}");
+    assert!(report.by_pid.values().all(|&it| it > 40), "{report}");
+}
+
+#[test]
+fn every_way_heals_and_loses_what_the_victims_held_and_nothing_else() {
+    thread::scope(|scope| {
+        for sharing in SHARINGS {
+            scope.spawn(move || kills(sharing));
+        }
+    });
+}
+
+fn kills(sharing: &str) {
+    let server = server(2, sharing, &[]);
+    let background = load(&server, 4, Kind::HttpClose).start();
+    let mut held = 0;
+    for _ in 0..3 {
+        background.wait_for_more(50, SOON);
+        let before = serving(&server);
+        let victim =
+            Process::of(*before.first().expect("a worker")).expect("it lives");
+        // While it is stopped it accepts nothing: what it holds now is what its death
+        // costs.
+        victim.signal(Signal::SIGSTOP);
+        thread::sleep(Duration::from_millis(5));
+        held += testkit::fds(victim.pid)
+            .iter()
+            .filter(|(_, what)| what.starts_with("socket:"))
+            .count() as u64;
+        victim.signal(Signal::SIGKILL);
+        eventually("it is replaced", SOON, || {
+            let now = serving(&server);
+            now.len() == 2 && !now.is_subset(&before)
+        });
+    }
+    let report = background.stop();
+    assert_eq!(report.refused, 0, "{sharing}: {report}");
+    // Among a worker's sockets are its channel and its listener.
+    assert!(report.lost_count <= held, "{sharing}: {held} held, {report}");
+    assert!(report.by_pid.len() >= 3, "{sharing}: {report}");
+}
+
+/// What waits in the queue of a worker that is killed is answered by another one.
+#[test]
+fn what_waits_in_a_dead_workers_queue_is_not_lost() {
+    let server = server(2, "reuseport", &[]);
+    let workers = serving(&server);
+    let each = |signal| {
+        for pid in &workers {
+            Process::of(*pid).map(|it| it.signal(signal));
+        }
+    };
+    each(Signal::SIGSTOP);
+    let mut clients: Vec<Client> = (0..50)
+        .map(|_| {
+            let mut client = Client::connect(server.addr()).expect("to connect");
+            client.send_raw(GET).expect("to send");
+            client
+        })
+        .collect();
+    each(Signal::SIGKILL);
+    for client in &mut clients {
+        assert!(!workers.contains(&pid(client.read_response())));
+    }
+}
+
+fn stop(server: &Running, signal: Signal) {
+    let processes = server.processes();
+    server.signal(signal);
+    assert_eq!(server.wait(SOON).code(), Some(0));
+    assert_all_gone(&processes, Some(server.port()), Duration::from_millis(2_500));
+}
+
+#[test]
+fn a_reload_and_more_and_fewer_workers_lose_nothing() {
+    thread::scope(|scope| {
+        for sharing in SHARINGS {
+            scope.spawn(move || changes(sharing));
+        }
+    });
+}
+
+fn changes(sharing: &str) {
+    let server = server(2, sharing, &[]);
+    let background = load(&server, 4, Kind::HttpClose).start();
+    let mut idle = kept(server.addr());
+    for (signal, workers) in [
+        (Signal::SIGTTIN, 3),
+        (Signal::SIGHUP, 3),
+        (Signal::SIGTTOU, 2),
+        (Signal::SIGTTOU, 1),
+    ] {
+        let before = serving(&server);
+        server.signal(signal);
+        eventually(&format!("{signal}: {workers} workers"), SOON, || {
+            let now = serving(&server);
+            let is_new = signal != Signal::SIGHUP || now.is_disjoint(&before);
+            now.len() == workers && is_new
+        });
+        background.wait_for_more(50, SOON);
+    }
+    pid(idle.get("/"));
+    background.stop().assert_none_lost();
+    stop(&server, Signal::SIGTERM);
+    assert!(server.stderr().is_empty(), "{}", server.stderr());
+}
+
+/// Every process gets SIGTERM, as from `timeout`, or from a terminal that closes.
+#[test]
+fn sigterm_to_all_answers_what_has_come_in() {
+    for sharing in SHARINGS {
+        let server = server(2, sharing, &[]);
+        let mut open: Vec<Client> = (0..10).map(|_| kept(server.addr())).collect();
+        for client in &mut open {
+            client.send_raw(&GET[..9]).expect("to send");
+        }
+        let mut waiting = Client::connect(server.addr()).expect("to connect");
+        waiting.send_raw(GET).expect("to send");
+        let processes = server.processes();
+        for process in server.children() {
+            process.signal(Signal::SIGTERM);
+        }
+        server.signal(Signal::SIGTERM);
+        for client in &mut open {
+            client.send_raw(&GET[9..]).expect("to send");
+            pid(client.read_response());
+        }
+        pid(waiting.read_response());
+        drop((open, waiting));
+        assert_eq!(server.wait(SOON).code(), Some(0), "{sharing}");
+        assert_all_gone(
+            &processes,
+            Some(server.port()),
+            Duration::from_millis(2_500),
+        );
+    }
+}
+
+#[test]
+fn when_the_primary_is_killed_nothing_is_left() {
+    let server = server(2, "round-robin", &[]);
+    let _idle = kept(server.addr());
+    let processes = server.processes();
+    server.signal(Signal::SIGKILL);
+    assert_all_gone(&processes, Some(server.port()), Duration::from_millis(2_500));
+}
+
+/// With 24 descriptors a worker can always be started again.
+#[test]
+fn few_descriptors_are_no_outage() {
+    for sharing in SHARINGS {
+        let server = testkit::Program::new("bash")
+            .args(["-c", r#"ulimit -n 24; exec "$@""#, "bash"])
+            .args([
+                env!("CARGO_BIN_EXE_ch07-cluster"),
+                "--port",
+                "0",
+                "--workers",
+                "2",
+            ])
+            .args(["--sharing", sharing])
+            .start();
+        server.wait_for_lines("is ready", 2);
+        let background = load(&server, 30, Kind::HttpKeepAlive).start();
+        for _ in 0..3 {
+            background.wait_for_more(30, SOON);
+            let before = serving(&server);
+            let victim = *before.first().expect("a worker");
+            Process::of(victim).map(|it| it.signal(Signal::SIGKILL));
+            eventually("it is replaced", SOON, || {
+                let now = serving(&server);
+                now.len() == 2 && !now.contains(&victim)
+            });
+        }
+        background.wait_for_more(30, SOON);
+        drop(background);
+        pid(http::get(server.addr()));
+    }
+}
+
+#[test]
+fn a_crash_loop_pauses_and_gives_up() {
+    let server = server(2, "shared", &["--demo"]);
+    // A worker that has served and aborts later has crashed, but is replaced at once.
+    let _ = Client::connect(server.addr()).expect("to connect").get("/abort");
+    pid(http::get(server.addr()));
+    let output = program().args(["--workers", "0"]).output();
+    assert_eq!(output.status.code(), Some(2));
+    let output = program().args(["--poll", "--sharing", "round-robin"]).output();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stderr.contains("--sharing shared only"), "{output:?}");
+    let output = program().args(["--sharing", "fair"]).output();
+    assert!(output.stderr.contains("'fair' is not shared"), "{output:?}");
+    let output = program().arg("worker").output();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+}
+
+/// The same program with chapter 5's workers.
+#[test]
+fn the_handler_runs_on_both_workers() {
+    for arguments in [&["--poll"][..], &[]] {
+        let server = server(2, "shared", arguments);
+        load(&server, 4, Kind::HttpKeepAlive).run_total(200).assert_none_lost();
+        server.signal(Signal::SIGHUP);
+        server.wait_for_line("reload: done");
+        pid(http::get(server.addr()));
+        stop(&server, Signal::SIGTERM);
+    }
+}
