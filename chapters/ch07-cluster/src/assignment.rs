@@ -2,6 +2,8 @@
 //! Round-robin: which worker gets the next connection. Plain data, like chapter 5's
 //! supervisor.
 
+use std::time::{Duration, Instant};
+
 use ch04_events::Id;
 // ANCHOR_END: top
 
@@ -9,14 +11,26 @@ use ch04_events::Id;
 /// Connections that may be in flight to one worker: sent, and not acknowledged.
 const MOST_IN_FLIGHT: usize = 32;
 
+/// A worker that acknowledges nothing for so long is left out. Until then, the next
+/// connection waits for it: otherwise a burst would not be spread evenly.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// The workers that take connections, in turn.
 #[derive(Debug)]
 pub struct Assignment {
-    workers: Vec<(Id, usize)>,
+    workers: Vec<Worker>,
     /// The index of the worker whose turn it is.
     next: usize,
     /// Connections that may be in flight to all workers together.
     most: usize,
+}
+
+#[derive(Debug)]
+struct Worker {
+    id: Id,
+    in_flight: usize,
+    /// When it was full, if it has acknowledged nothing since.
+    full_since: Option<Instant>,
 }
 // ANCHOR_END: fields
 
@@ -30,14 +44,12 @@ impl Assignment {
 
     /// This worker takes connections from now on.
     pub fn add(&mut self, id: Id) {
-        if !self.workers.iter().any(|(it, _)| *it == id) {
-            self.workers.push((id, 0));
-        }
+        self.workers.push(Worker { id, in_flight: 0, full_since: None });
     }
 
     /// This worker takes no more.
     pub fn remove(&mut self, id: Id) {
-        if let Some(index) = self.workers.iter().position(|(it, _)| *it == id) {
+        if let Some(index) = self.workers.iter().position(|it| it.id == id) {
             self.workers.remove(index);
             if index < self.next {
                 self.next -= 1;
@@ -47,45 +59,63 @@ impl Assignment {
 
     /// The workers that take connections.
     pub fn workers(&self) -> impl Iterator<Item = Id> {
-        self.workers.iter().map(|(id, _)| *id)
+        self.workers.iter().map(|worker| worker.id)
     }
     // ANCHOR_END: new
 
     // ANCHOR: pick
-    /// The worker that gets the next connection. `None`: none has room.
-    pub fn pick(&mut self) -> Option<Id> {
+    /// The worker that gets the next connection. `None`: it has no room yet.
+    pub fn pick(&mut self, now: Instant) -> Option<Id> {
+        let index = self.turn(now)?;
+        self.next = index + 1;
+        let worker = &mut self.workers[index];
+        worker.in_flight += 1;
+        if worker.in_flight == MOST_IN_FLIGHT {
+            worker.full_since = Some(now);
+        }
+        Some(worker.id)
+    }
+
+    /// Whether there is a worker for the next connection.
+    pub fn has_room(&self, now: Instant) -> bool {
+        self.turn(now).is_some()
+    }
+
+    /// The index of the worker whose turn it is, if it has room.
+    fn turn(&self, now: Instant) -> Option<usize> {
         if self.in_flight() >= self.most {
             return None;
         }
-        for _ in 0..self.workers.len() {
-            self.next %= self.workers.len();
-            let (id, in_flight) = &mut self.workers[self.next];
-            self.next += 1;
-            if *in_flight < MOST_IN_FLIGHT {
-                *in_flight += 1;
-                return Some(*id);
+        let count = self.workers.len();
+        for index in (self.next..self.next + count).map(|index| index % count) {
+            match self.workers[index].full_since {
+                None => return Some(index),
+                Some(since) if since + PATIENCE <= now => {} // it hangs
+                Some(_) => return None,
             }
         }
         None
     }
 
-    /// Whether a worker has room for a connection.
-    pub fn has_room(&self) -> bool {
-        let has_room = |(_, in_flight): &(Id, usize)| *in_flight < MOST_IN_FLIGHT;
-        self.in_flight() < self.most && self.workers.iter().any(has_room)
+    /// When a worker will be left out, although nothing happens.
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        let full = self.workers.iter().filter_map(|worker| worker.full_since);
+        full.map(|since| since + PATIENCE).filter(|at| now < *at).min()
     }
+    // ANCHOR_END: pick
 
+    // ANCHOR: landed
     /// How many connections are in flight.
     pub fn in_flight(&self) -> usize {
-        self.workers.iter().map(|(_, in_flight)| in_flight).sum()
+        self.workers.iter().map(|worker| worker.in_flight).sum()
     }
 
     /// A worker has acknowledged a connection, or it came back.
     pub fn landed(&mut self, id: Id) {
-        if let Some((_, count)) = self.workers.iter_mut().find(|(it, _)| *it == id)
-        {
-            *count = count.saturating_sub(1);
+        if let Some(worker) = self.workers.iter_mut().find(|it| it.id == id) {
+            worker.in_flight = worker.in_flight.saturating_sub(1);
+            worker.full_since = None;
         }
     }
-    // ANCHOR_END: pick
+    // ANCHOR_END: landed
 }

@@ -291,6 +291,7 @@ impl Running {
             self.rollout.deadline(),
             self.crash_limit.deadline(now),
             self.accept_at,
+            self.assignment.deadline(now),
             closing.then_some(now + BACKLOG_LOOK),
         ];
         times.into_iter().flatten().min().filter(|_| self.phase != Phase::Stopping)
@@ -463,11 +464,11 @@ impl Running {
     /// Accepts what waits, as long as a worker has room. No byte of it is read here.
     fn accept(&mut self, now: Instant) {
         for _ in 0..ACCEPTS {
-            if !self.returned.is_empty() || !self.assignment.has_room() {
+            if !self.returned.is_empty() || !self.assignment.has_room(now) {
                 return;
             }
             match self.listeners[0].accept() {
-                Ok((stream, _)) => self.pass(stream.into()),
+                Ok((stream, _)) => self.pass(stream.into(), now),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // The client is gone (accept(2)).
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
@@ -483,8 +484,8 @@ impl Running {
     }
 
     /// Passes a connection to the worker whose turn it is.
-    fn pass(&mut self, connection: OwnedFd) {
-        match self.assignment.pick() {
+    fn pass(&mut self, connection: OwnedFd, now: Instant) {
+        match self.assignment.pick(now) {
             Some(id) => {
                 let handle = Handle::Tcp(connection.into());
                 let message = json!({"act": "connection"});
@@ -500,13 +501,13 @@ impl Running {
     /// Passes on what came back, watches the listener while a worker has room, and
     /// gives each listener a worker.
     fn share(&mut self, now: Instant) {
-        while self.assignment.has_room() {
+        while self.assignment.has_room(now) {
             let Some(connection) = self.returned.pop_front() else { break };
-            self.pass(connection);
+            self.pass(connection, now);
         }
         if self.sharing == Sharing::RoundRobin {
             self.accept_at.take_if(|at| *at <= now);
-            let watch = self.assignment.has_room()
+            let watch = self.assignment.has_room(now)
                 && self.returned.is_empty()
                 && self.accept_at.is_none();
             if watch == self.unwatched.is_some() {

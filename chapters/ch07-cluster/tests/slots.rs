@@ -5,6 +5,7 @@
 mod dice;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use ch04_events::Id;
 use ch07_cluster::{Assignment, Change, Slots};
@@ -96,41 +97,65 @@ fn whatever_starts_and_dies_no_listener_is_without_a_worker() {
 
 #[test]
 fn connections_go_to_the_workers_in_turn_as_long_as_they_have_room() {
+    let now = Instant::now();
     let mut assignment = Assignment::new(1000);
-    assert_eq!(assignment.pick(), None);
+    assert_eq!(assignment.pick(now), None);
     (0..3).for_each(|id| assignment.add(Id(id)));
     let mut pick = |count| -> Vec<u64> {
-        (0..count).filter_map(|_| assignment.pick()).map(|Id(id)| id).collect()
+        (0..count).filter_map(|_| assignment.pick(now)).map(|Id(id)| id).collect()
     };
     assert_eq!(pick(7), [0, 1, 2, 0, 1, 2, 0]);
     assert_eq!(pick(200).len(), 3 * 32 - 7, "a worker has 32 in flight at most");
-    assert!(!assignment.has_room());
+    assert!(!assignment.has_room(now));
+    // It is not that worker's turn. The burst is spread evenly, so it waits.
     assignment.landed(Id(1));
-    assert_eq!(assignment.pick(), Some(Id(1)));
+    assert_eq!(assignment.pick(now), None);
+    assignment.landed(Id(0));
+    assert_eq!(assignment.pick(now), Some(Id(0)));
+    assert_eq!(assignment.pick(now), Some(Id(1)));
     assignment.remove(Id(1));
     assignment.landed(Id(1));
-    assert_eq!(assignment.pick(), None, "a worker that has gone gets none");
-    assignment.landed(Id(2));
-    assert_eq!(assignment.pick(), Some(Id(2)));
+    assert_eq!(assignment.pick(now), None, "a worker that has gone gets none");
+}
+
+#[test]
+fn a_worker_that_hangs_is_left_out() {
+    let now = Instant::now();
+    let mut assignment = Assignment::new(1000);
+    (0..2).for_each(|id| assignment.add(Id(id)));
+    for _ in 0..32 {
+        assert_eq!(assignment.pick(now), Some(Id(0)));
+        assert_eq!(assignment.pick(now), Some(Id(1)));
+        assignment.landed(Id(1));
+    }
+    assert_eq!(assignment.pick(now), None);
+    let later = assignment.deadline(now).expect("it does not wait for ever");
+    assert!(later <= now + Duration::from_millis(100));
+    assert_eq!(assignment.pick(later), Some(Id(1)));
+    assert_eq!(assignment.pick(later), Some(Id(1)));
+    assignment.landed(Id(0));
+    assert_eq!(assignment.pick(later), Some(Id(0)));
 }
 
 #[test]
 fn few_descriptors_mean_few_connections_in_flight_but_always_one() {
+    let now = Instant::now();
     let mut assignment = Assignment::new(0);
     assignment.add(Id(0));
-    assert_eq!(assignment.pick(), Some(Id(0)));
-    assert_eq!(assignment.pick(), None);
+    assert_eq!(assignment.pick(now), Some(Id(0)));
+    assert_eq!(assignment.pick(now), None);
     assignment.landed(Id(0));
-    assert!(assignment.has_room());
+    assert!(assignment.has_room(now));
 }
 
 #[test]
 fn a_worker_that_goes_does_not_disturb_the_turn_of_the_others() {
+    let now = Instant::now();
     let mut assignment = Assignment::new(1000);
     (0..4).for_each(|id| assignment.add(Id(id)));
-    let picked: Vec<_> = (0..3).filter_map(|_| assignment.pick()).collect();
+    let picked: Vec<_> = (0..3).filter_map(|_| assignment.pick(now)).collect();
     assert_eq!(picked, [Id(0), Id(1), Id(2)]);
     assignment.remove(Id(1));
-    let picked: Vec<_> = (0..4).filter_map(|_| assignment.pick()).collect();
+    let picked: Vec<_> = (0..4).filter_map(|_| assignment.pick(now)).collect();
     assert_eq!(picked, [Id(3), Id(0), Id(2), Id(3)]);
 }
