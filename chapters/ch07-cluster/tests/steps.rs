@@ -92,8 +92,16 @@ fn a_connection_outlives_its_workers() {
     assert_eq!(pids.len(), 3, "three workers, one connection");
 }
 
-/// `hello` takes port 1337, so it is only built here. Its parts are tested elsewhere.
 #[test]
-fn the_cluster_on_a_slide_is_built() {
-    assert!(path("hello").exists());
+fn the_cluster_on_a_slide_serves_in_turn_and_heals() {
+    let step = step("hello");
+    step.wait_for_lines("is ready", 2);
+    let ask = || http::get(step.addr()).expect("a response").body;
+    let (first, second) = (ask(), ask());
+    assert_ne!(first, second);
+    assert_eq!(ask(), first);
+    step.children()[0].signal(Signal::SIGKILL);
+    step.wait_for_lines("is ready", 3);
+    step.signal(Signal::SIGTERM);
+    assert_eq!(step.wait(SOON).code(), Some(0));
 }
