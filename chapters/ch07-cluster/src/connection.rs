@@ -125,7 +125,7 @@ impl Connection {
             output: Vec::new(),
             written: 0,
             responses: 0,
-            is_readable: true,
+            is_readable: false,
             is_ending: false,
             has_ended: false,
             has_more: false,

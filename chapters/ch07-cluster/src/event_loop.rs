@@ -288,8 +288,8 @@ impl<H: Handler> EventLoop<H> {
     // ANCHOR_END: accept
 
     // ANCHOR: add
-    /// Serves a new connection, and returns its index. Often the request is there
-    /// already; if the connection ends with it, epoll never learns of it.
+    /// Serves a new connection, and returns its index. Epoll looks at a descriptor when
+    /// it is added: if a request is there already, that is an event.
     fn add(&mut self, stream: TcpStream, now: Instant) -> usize {
         self.add_connection(Connection::new(stream, now), now)
     }
@@ -301,12 +301,11 @@ impl<H: Handler> EventLoop<H> {
         now: Instant,
     ) -> usize {
         let index = self.connections.insert(connection);
-        self.advance(index, now);
-        if let Some(connection) = self.connections.get_mut(index) {
-            let registered =
-                connection.register(self.poll.registry(), Token(index));
-            self.check_registered(index, registered, now);
-        }
+        let connection = &mut self.connections[index];
+        let registered = connection.register(self.poll.registry(), Token(index));
+        let deadline = connection.deadline();
+        self.note_deadline(deadline);
+        self.check_registered(index, registered, now);
         index
     }
 
@@ -376,14 +375,14 @@ impl<H: Handler> EventLoop<H> {
         if connection.is_closed() {
             return self.remove(index);
         }
-        let deadline = connection.deadline();
-        self.sweep_at = Some(self.sweep_at.map_or(deadline, |at| at.min(deadline)));
         if connection.can_go_on() && !mem::replace(&mut connection.is_queued, true)
         {
             self.busy.push(index);
         }
+        let deadline = connection.deadline();
         let registered =
             connection.watch_writable(self.poll.registry(), Token(index));
+        self.note_deadline(deadline);
         self.check_registered(index, registered, now);
     }
 
@@ -401,6 +400,10 @@ impl<H: Handler> EventLoop<H> {
     // ANCHOR_END: advance
 
     // ANCHOR: sweep
+    fn note_deadline(&mut self, deadline: Instant) {
+        self.sweep_at = Some(self.sweep_at.map_or(deadline, |at| at.min(deadline)));
+    }
+
     /// Closes the connections whose time is up. It looks at all of them, but not more
     /// often than ten times a second, and only if there may be one.
     fn sweep(&mut self, seen: Instant, now: Instant) {

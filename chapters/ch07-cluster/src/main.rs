@@ -2,6 +2,7 @@
 //! Workers that share a port, each with an event loop.
 
 use std::{
+    panic::{self, PanicHookInfo},
     process::{self, ExitCode},
     thread,
     time::Duration,
@@ -13,7 +14,7 @@ use ch03_handles::HandleChannel;
 use ch04_events::{SignalPipe, ignore_terminal_signals, survive_parent};
 use ch05_restart::{Handler, Request, Response, Worker};
 use ch07_cluster::{MAX_CONNECTIONS, Primary, Sharing, serve};
-use cli::{Arguments, Options, unexpected, wrong};
+use cli::{Arguments, Options, complain, unexpected, wrong};
 use nix::sys::signal::Signal;
 // ANCHOR_END: top
 
@@ -132,11 +133,19 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
             return Err(unexpected(&word));
         }
     }
+    let _ = nix::sys::prctl::set_name(c"ch07-cluster");
+    panic::set_hook(Box::new(report_panic));
     let greeter = Greeter { demo: settings.demo };
     if settings.poll {
         return poll_worker(greeter);
     }
     serve(greeter, settings.max_connections.unwrap_or(MAX_CONNECTIONS))
+}
+
+/// Logs a panic in one line, without a backtrace.
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let panic = panic.to_string().replace('\n', " ");
+    complain(format_args!("worker {} {panic}", process::id()));
 }
 
 /// The same program in a worker of chapter 5.
