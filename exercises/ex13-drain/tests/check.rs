@@ -235,6 +235,9 @@ fn received_in_words(received: Option<&Received<Handle>>) -> String {
     match received {
         None => "nothing".to_owned(),
         Some(Received::Message(message)) => format!("the message {message}"),
+        Some(Received::Internal(message)) => {
+            format!("the internal message {message}")
+        }
         Some(Received::Handle(message, _)) => {
             format!("a handle with the message {message}")
         }

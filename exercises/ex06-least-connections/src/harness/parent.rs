@@ -147,7 +147,7 @@ impl Balancer<'_> {
                     self.loads.closed(index);
                     self.waiting.push_back(connection);
                 }
-                Received::Acked | Received::Handle(..) => {}
+                Received::Acked | Received::Handle(..) | Received::Internal(_) => {}
                 Received::Ignored(why) => complain(why),
                 Received::Closed(_) => return self.respawn(index),
             }
