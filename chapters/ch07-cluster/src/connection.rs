@@ -446,6 +446,7 @@ impl Connection {
             }
         }
         turn.output.clear();
+        turn.output.shrink_to(2 * MAX_OUTPUT);
         self.end_if_written(turn.now);
     }
 

@@ -30,6 +30,7 @@ use crate::{
     connection::{Connection, Turn},
     peers::{PEERS, Peers},
     print::Date,
+    serve::WINDOW,
     socket_list::SocketList,
 };
 // ANCHOR_END: top
@@ -56,6 +57,7 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 /// What epoll calls the descriptors that are no connections. A connection's token is
 /// its index in the slab; a listener's is its number behind this.
 const LISTENERS: usize = usize::MAX / 2;
+const MOST_SLOTS: usize = 1 << 20;
 const SIGNALS: Token = Token(usize::MAX);
 const CHANNEL: Token = Token(usize::MAX - 1);
 // ANCHOR_END: tokens
@@ -242,7 +244,12 @@ impl<H: Handler> EventLoop<H> {
     }
 
     fn has_room(&self) -> bool {
-        self.connections.len() < self.max_connections && self.accept_at.is_none()
+        self.room() > 0 && self.accept_at.is_none()
+    }
+
+    /// For how many connections there is room that is not promised to another worker.
+    fn room(&self) -> u64 {
+        self.free().saturating_sub(self.peers.taker.reserved())
     }
     // ANCHOR_END: wait
 
@@ -261,6 +268,9 @@ impl<H: Handler> EventLoop<H> {
             if !self.has_room() {
                 return;
             }
+            // No listener is always the first.
+            let count = self.listeners.len();
+            self.listeners.rotate_left(1.min(count));
             let mut acceptable =
                 self.listeners.iter_mut().filter(|it| it.is_acceptable);
             let Some(listener) = acceptable.next() else { return };
@@ -371,7 +381,8 @@ impl<H: Handler> EventLoop<H> {
 
     /// Decides when the connection has its next turn.
     fn after_advance(&mut self, index: usize, now: Instant) {
-        let connection = &mut self.connections[index];
+        // If the worker has just begun to drain, the connection may be closed already.
+        let Some(connection) = self.connections.get_mut(index) else { return };
         if connection.is_closed() {
             return self.remove(index);
         }
@@ -438,10 +449,11 @@ impl<H: Handler> EventLoop<H> {
     /// Receives from the primary. A worker that is full leaves connections in the
     /// channel.
     fn receive(&mut self, now: Instant) -> io::Result<()> {
-        while self.is_receivable
-            && (self.connections.len() < self.max_connections || self.has_hung_up)
-        {
+        while self.is_receivable && (self.room() > 0 || self.has_hung_up) {
+            // Each line may be a connection.
+            let lines = self.room().clamp(1, WINDOW as u64) as usize;
             let Some(channel) = &mut self.channel else { return Ok(()) };
+            channel.set_batch(lines);
             // Epoll says once that something has arrived. poll(2) says whether there
             // is more, and whether the channel waits for room to write.
             let fd = PollFd::new(channel.as_fd(), channel.interest());
@@ -541,7 +553,7 @@ impl<H: Handler> EventLoop<H> {
         // Linux passes it on to the connections: no response waits for an ACK.
         setsockopt(&socket, TcpNoDelay, &true)?;
         let mut socket = TcpListener::from_std(socket);
-        let token = Token(LISTENERS + slot as usize);
+        let token = Token(LISTENERS + (slot as usize).min(MOST_SLOTS));
         self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
         self.listeners.push(Listener { slot, socket, is_acceptable: true });
         Ok(())

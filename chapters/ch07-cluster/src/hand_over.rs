@@ -211,7 +211,9 @@ impl<S> Taker<S> {
     /// them it may offer.
     pub fn add_giver(&mut self, giver: usize, free: u64) -> u64 {
         let free = free.saturating_sub(self.reserved());
-        let room = if self.is_closed { 0 } else { MOST_OFFERS.min(free) };
+        // Half of it, so that this worker can still accept.
+        let half = free.div_ceil(2);
+        let room = if self.is_closed { 0 } else { MOST_OFFERS.min(half) };
         self.promised.insert(giver, room);
         room
     }

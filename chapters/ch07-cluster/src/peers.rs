@@ -112,7 +112,7 @@ impl<H: Handler> EventLoop<H> {
     }
 
     /// How many more connections there is room for.
-    fn free(&self) -> u64 {
+    pub fn free(&self) -> u64 {
         self.max_connections.saturating_sub(self.connections.len()) as u64
     }
     // ANCHOR_END: add_peer

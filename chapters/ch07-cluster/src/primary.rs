@@ -269,13 +269,15 @@ impl Running {
         if self.crash_limit.is_paused(now) {
             want = want.min(active);
         }
-        let slot = self.slots.for_new_worker();
-        match self.listeners[slot].try_clone() {
-            Ok(copy) => self.master.set_listener(copy),
-            Err(_) => want = want.min(active),
+        if active < want {
+            let slot = self.slots.for_new_worker();
+            match self.listeners[slot].try_clone() {
+                Ok(copy) => self.master.set_listener(copy),
+                Err(_) => want = active,
+            }
+            self.next_slot = slot;
+            self.master.message = self.listen_message(slot);
         }
-        self.next_slot = slot;
-        self.master.message = self.listen_message(slot);
         self.master.supervisor.set_want(want.min(active + 1));
     }
 

@@ -3,9 +3,10 @@
 mod common;
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::Duration;
 
-use common::{GET, SOON, alone, kept, pid};
+use common::{GET, SOON, alone, alone_with, kept, pid};
 use serde_json::json;
 use testkit::http::{self, Client};
 use testkit::{Program, Signal, node, node_program};
@@ -98,6 +99,34 @@ fn a_panic_is_500_for_one_request_and_the_worker_exits_with_1() {
     worker.send(json!({"act": "last", "stop": true}));
     drop(other);
     assert_eq!(worker.worker.wait(SOON).code(), Some(1));
+}
+
+/// A parent that is not our primary sends no `last`: then a drain is the end.
+#[test]
+fn a_panic_under_another_parent_ends_the_worker_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let worker = alone_with(listener, json!("server"), &["--demo"]);
+    let mut clients = [kept(worker.addr), kept(worker.addr)];
+    let response = clients[0].get("/panic").expect("a response");
+    assert_eq!(response.status, 500);
+    assert!(clients[1].is_closed_within(SOON));
+    assert_eq!(worker.worker.wait(SOON).code(), Some(1));
+}
+
+#[test]
+fn a_full_worker_takes_nothing_from_its_channel() {
+    let mut worker = alone(&["--max-connections", "3"]);
+    worker.worker.signal(Signal::SIGSTOP);
+    let mut clients: Vec<_> = (0..30).map(|_| worker.pass()).collect();
+    worker.worker.signal(Signal::SIGCONT);
+    for client in &mut clients {
+        client.write_all(GET).expect("to send");
+        let mut start = [0; 12];
+        client.read_exact(&mut start).expect("a response");
+        let open = testkit::fds(worker.worker.pid()).len();
+        assert!(open <= 3 + 12, "{open} descriptors");
+        client.shutdown(std::net::Shutdown::Both).expect("to shut down");
+    }
 }
 
 #[test]

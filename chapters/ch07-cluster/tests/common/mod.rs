@@ -94,6 +94,17 @@ pub fn alone(arguments: &[&str]) -> Alone {
 /// As [`alone`], with this listener.
 #[track_caller]
 pub fn alone_on(listener: TcpListener, arguments: &[&str]) -> Alone {
+    let message = json!({"act": "listen", "slot": 0, "accept": true});
+    alone_with(listener, message, arguments)
+}
+
+/// As [`alone_on`], with this message.
+#[track_caller]
+pub fn alone_with(
+    listener: TcpListener,
+    message: Value,
+    arguments: &[&str],
+) -> Alone {
     let addr = listener.local_addr().expect("its address");
     let (program, stream) = program().arg("worker").args(arguments).channel();
     let channel = FdChannel::new(stream, 64).expect("a channel");
@@ -101,7 +112,6 @@ pub fn alone_on(listener: TcpListener, arguments: &[&str]) -> Alone {
     let received = VecDeque::new();
     let copy = listener.try_clone().expect("a copy");
     let mut alone = Alone { worker, channel, addr, listener, received };
-    let message = json!({"act": "listen", "slot": 0, "accept": true});
     alone.channel.send_handle("net.Server", message, copy.into()).expect("to send");
     assert!(matches!(alone.next(), Received::Acked));
     alone
