@@ -37,9 +37,13 @@ impl TempDir {
     #[track_caller]
     pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(name);
-        fs::write(&path, contents)
-            .and_then(|()| allow(&path, 0o644))
-            .unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
+        let written = fs::write(&path, contents);
+        let written = written.and_then(|()| match allow(&path, 0o644) {
+            // A program that waits for this file may have removed it at once.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        });
+        written.unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
         path
     }
 }
