@@ -105,7 +105,9 @@ impl Running {
         }
     }
 
-    /// Its exit status, or `None` while it runs. Never blocks.
+    /// Its exit status, or `None` while it runs. What it has printed until then is in
+    /// [`stdout`](Running::stdout) and [`stderr`](Running::stderr): for that it may
+    /// block for a moment.
     pub fn try_wait(&self) -> Option<ExitStatus> {
         let mut child = lock(&self.child);
         if self.tree.leader.exists() && !self.tree.leader.alive() {
@@ -113,7 +115,15 @@ impl Running {
             // members of this group before.
             self.tree.living();
         }
-        child.try_wait().expect("our own child can be waited for")
+        let status = child.try_wait().expect("our own child can be waited for");
+        drop(child);
+        if status.is_some() {
+            // What it has printed may still be in the pipes.
+            let streams = [&self.tree.stdout, &self.tree.stderr];
+            let read = || streams.iter().all(|stream| stream.is_read());
+            try_eventually(Duration::from_secs(1), || read().then_some(()));
+        }
+        status
     }
 
     /// Blocks until it has exited, and returns its exit status.
@@ -123,13 +133,7 @@ impl Running {
     #[track_caller]
     pub fn wait(&self, within: Duration) -> ExitStatus {
         match try_eventually(within, || self.try_wait()) {
-            Some(status) => {
-                // What it has printed may still be in the pipes.
-                let streams = [&self.tree.stdout, &self.tree.stderr];
-                let read = || streams.iter().all(|stream| stream.is_read());
-                try_eventually(Duration::from_secs(1), || read().then_some(()));
-                status
-            }
+            Some(status) => status,
             None => {
                 panic!("should have exited within {within:?}\n{}", self.describe())
             }
