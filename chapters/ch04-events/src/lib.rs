@@ -21,4 +21,4 @@ mod signals;
 pub use children::Children;
 pub use event::{ChildError, Event, Id, Outcome};
 pub use signal_pipe::SignalPipe;
-pub use signals::{ignore_terminal_signals, survive_parent};
+pub use signals::{accept_hangup, ignore_terminal_signals, survive_parent};

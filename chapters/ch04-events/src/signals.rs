@@ -1,4 +1,5 @@
-//! What a worker does about the signals that are meant for its parent.
+//! What a worker does about the signals that are meant for its parent, and a parent
+//! about SIGHUP.
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 
@@ -16,6 +17,19 @@ pub fn ignore_terminal_signals() -> nix::Result<()> {
         // SAFETY: an ignored signal runs no code of ours.
         unsafe { signal(each, SigHandler::SigIgn) }?;
     }
+    Ok(())
+}
+
+/// From now on SIGHUP is not ignored, even if nohup(1) has started this program with
+/// SIGHUP ignored. For a server that uses this signal (chapter 6). A
+/// [`SignalPipe`](crate::SignalPipe) that is made afterwards handles it.
+///
+/// # Errors
+/// Those of signal(2); none is expected.
+pub fn accept_hangup() -> nix::Result<()> {
+    extern "C" fn nothing(_: i32) {}
+    // SAFETY: the handler does nothing.
+    unsafe { signal(Signal::SIGHUP, SigHandler::Handler(nothing)) }?;
     Ok(())
 }
 

@@ -14,7 +14,9 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use ch01_fork_ipc::inherited_channel;
 use ch03_handles::HandleChannel;
-use ch04_events::{Children, SignalPipe, ignore_terminal_signals, survive_parent};
+use ch04_events::{
+    Children, SignalPipe, accept_hangup, ignore_terminal_signals, survive_parent,
+};
 use ch05_restart::Worker;
 use ch06_reload::{
     Config, Files, Site,
@@ -23,7 +25,7 @@ use ch06_reload::{
 };
 use cli::{Arguments, Options, complain, log, say, unexpected, wrong};
 use master::{Control, SIGNALS};
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::Signal;
 use settings::Settings;
 // ANCHOR_END: top
 
@@ -117,8 +119,7 @@ fn master(options: &Options, settings: Settings) -> anyhow::Result<ExitCode> {
     let inherited = unsafe { Inherited::take() }?;
     // nohup(1) has SIGHUP ignored, and a `SignalPipe` leaves it so. Here, a terminal
     // that closes ends nothing anyway.
-    // SAFETY: the handler does nothing.
-    unsafe { signal(Signal::SIGHUP, SigHandler::Handler(nothing)) }?;
+    accept_hangup().context("cannot handle SIGHUP")?;
     // Before the address is logged: a script that waits for that line may send signals.
     let children = Children::new(&SIGNALS).context("cannot handle signals")?;
     let inherited = match inherited {
@@ -136,8 +137,6 @@ fn master(options: &Options, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     Control::new(settings, config, children, inherited)?.run()
 }
-
-extern "C" fn nothing(_: i32) {}
 // ANCHOR_END: master
 
 // ANCHOR: worker

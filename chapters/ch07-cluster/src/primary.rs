@@ -20,7 +20,7 @@ use std::{
 use anyhow::Context as _;
 use ch01_fork_ipc::ExitStatus;
 use ch03_handles::Handle;
-use ch04_events::{Children, Event, Id};
+use ch04_events::{Children, Event, Id, accept_hangup};
 use ch05_restart::{Input, Master, Supervisor};
 use ch06_reload::{
     Config, CrashLimit, Order, Rollout, SHORT_LIFE, Stage, backlog, state_json,
@@ -163,6 +163,7 @@ impl Running {
         let Primary { listener, sharing, arguments, workers } = primary;
         let descriptors =
             raise_descriptor_limit().context("cannot raise a limit")?;
+        accept_hangup().context("cannot handle SIGHUP")?;
         let children = Children::new(&SIGNALS).context("cannot handle signals")?;
         let mut listeners = vec![listener];
         if sharing == Sharing::Reuseport {

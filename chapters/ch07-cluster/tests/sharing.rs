@@ -102,6 +102,17 @@ fn what_waits_in_a_dead_workers_queue_is_not_lost() {
     }
 }
 
+/// A server that nohup(1) has started can be reloaded, too.
+#[test]
+fn nohup_does_not_stop_a_reload() {
+    let server = testkit::Program::new("nohup")
+        .args([env!("CARGO_BIN_EXE_ch07-cluster"), "--port", "0", "--workers", "1"])
+        .start();
+    server.wait_for_line("is ready");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_line("reload: done");
+}
+
 fn stop(server: &Running, signal: Signal) {
     let processes = server.processes();
     server.signal(signal);
