@@ -5,7 +5,7 @@
 use std::{
     io::{self, ErrorKind},
     net::TcpListener,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -312,6 +312,11 @@ impl<H: Handler> Worker<H> {
     /// The program that this worker runs.
     pub fn handler(&self) -> &H {
         &self.handler
+    }
+
+    /// The open connections, and whether the worker drains.
+    pub fn connections(&self) -> (impl Iterator<Item = BorrowedFd<'_>>, bool) {
+        (self.connections.iter().map(Connection::as_fd), self.drain.is_some())
     }
 
     /// Sends a message to the master. Does nothing if the channel is closed.

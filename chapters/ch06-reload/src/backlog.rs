@@ -6,7 +6,11 @@
 //! before accept(2). Until then its connection waits in the listener's backlog. When
 //! the last descriptor of a listener is closed, the kernel resets what waits there.
 
-use std::{io, mem, net::TcpListener, os::fd::AsRawFd};
+use std::{
+    io, mem,
+    net::TcpListener,
+    os::fd::{AsFd, AsRawFd},
+};
 
 use nix::{errno::Errno, libc};
 // ANCHOR_END: top
@@ -64,16 +68,29 @@ pub fn drop_new_connections(listener: &TcpListener) -> io::Result<()> {
 // ANCHOR: drop_distant
 /// The same, without a privilege: each packet has a number that every router lowers
 /// (TTL in IPv4, hop limit in IPv6; systems send 64 or 128), and the listener wants
-/// 255. The price: a connection whose handshake is under way at this moment inherits
-/// that, and hears nothing more from its client.
+/// 255. A connection whose handshake is under way at this moment inherits that, and
+/// hears nothing more from its client: see [`accept_distant`].
 #[cfg(target_os = "linux")]
 fn drop_distant(listener: &TcpListener) -> nix::Result<()> {
-    let most: libc::c_int = 255;
+    set_least_ttl(listener, 255)
+}
+
+/// What [`drop_new_connections`] did to a listener does not hold for this connection,
+/// which was accepted afterwards: its client's packets arrive. They are sent again and
+/// again until then.
+pub fn accept_distant(connection: impl AsFd) {
+    #[cfg(target_os = "linux")]
+    // It fails if the connection is closed.
+    let _ = set_least_ttl(connection, 0);
+}
+
+#[cfg(target_os = "linux")]
+fn set_least_ttl(socket: impl AsFd, least: libc::c_int) -> nix::Result<()> {
     let ipv4 = (libc::IPPROTO_IP, libc::IP_MINTTL);
     let ipv6 = (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT);
     // SAFETY: both take a number. A listener for IPv6 may have clients of IPv4, too.
     let results =
-        unsafe { [ipv4, ipv6].map(|option| set_option(listener, option, &most)) };
+        unsafe { [ipv4, ipv6].map(|option| set_option(&socket, option, &least)) };
     results[0].or(results[1])
 }
 // ANCHOR_END: drop_distant
@@ -85,7 +102,7 @@ fn drop_distant(listener: &TcpListener) -> nix::Result<()> {
 /// `T` is what the option takes.
 #[cfg(target_os = "linux")]
 unsafe fn set_option<T>(
-    listener: &TcpListener,
+    socket: &impl AsFd,
     (level, name): (libc::c_int, libc::c_int),
     value: &T,
 ) -> nix::Result<()> {
@@ -93,7 +110,7 @@ unsafe fn set_option<T>(
     // one.
     let result = unsafe {
         libc::setsockopt(
-            listener.as_raw_fd(),
+            socket.as_fd().as_raw_fd(),
             level,
             name,
             (value as *const T).cast(),

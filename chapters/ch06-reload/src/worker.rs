@@ -9,7 +9,7 @@ use std::{
 use ch05_restart::Worker;
 use serde_json::json;
 
-use crate::{Liveness, Site};
+use crate::{Liveness, Site, backlog::accept_distant};
 // ANCHOR_END: top
 
 // ANCHOR: soon
@@ -28,6 +28,7 @@ const SOON: Duration = Duration::from_millis(50);
 pub fn run(mut worker: Worker<Site>, alive_limit: Duration) -> io::Result<u8> {
     let interval = Liveness::interval(alive_limit);
     let mut sent: Option<(Instant, u64)> = None;
+    let mut accepted = false;
     loop {
         let requests = worker.handler().requests();
         let next = match sent {
@@ -40,6 +41,12 @@ pub fn run(mut worker: Worker<Site>, alive_limit: Duration) -> io::Result<u8> {
             sent = Some((Instant::now(), requests));
         } else if let Some(exit_code) = worker.turn(Some(next))? {
             return Ok(exit_code);
+        }
+        let (connections, drains) = worker.connections();
+        if drains && !accepted {
+            // One that was accepted at the very end may not hear its client.
+            connections.for_each(accept_distant);
+            accepted = true;
         }
     }
 }

@@ -13,6 +13,7 @@ use ch02_balance::{FdChannel, RawHandle, Received, poll_tokens};
 use ch03_handles::Handle;
 use ch04_events::SignalPipe;
 use ch05_restart::{Handler, MAX_HEAD, Request, Response};
+use ch06_reload::backlog::accept_distant;
 use cli::{ACCEPT_PAUSE, LogLimit, complain, reason};
 use mio::{
     Events, Interest, Poll, Token,
@@ -310,6 +311,9 @@ impl<H: Handler> EventLoop<H> {
         connection: Connection,
         now: Instant,
     ) -> usize {
+        if self.drain.is_some() {
+            accept_distant(&connection);
+        }
         let index = self.connections.insert(connection);
         let connection = &mut self.connections[index];
         let registered = connection.register(self.poll.registry(), Token(index));
@@ -582,6 +586,10 @@ impl<H: Handler> EventLoop<H> {
             return;
         }
         self.listeners.clear();
+        for (_, connection) in &self.connections {
+            // One that was accepted at the very end may not hear its client.
+            accept_distant(connection);
+        }
         self.drain =
             Some(Drain { since, until, exit_code, is_last: false, is_stop: false });
         self.send(&json!({"act": "suicide"}));
