@@ -1,5 +1,5 @@
-//! From fork to exec: what a program inherits, and that it is killed when this
-//! process dies.
+//! From fork to exec: what a program inherits and what not, and that it is killed
+//! when this process dies.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,6 +8,7 @@ use std::process::{Child, Command};
 use std::sync::Mutex;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{getpid, getppid};
 
 use crate::lock::lock;
@@ -36,15 +37,16 @@ pub(crate) fn spawn<T>(
 }
 
 /// Has the child killed when this process dies, and has it inherit `inherited` and
-/// nothing else.
+/// no other descriptor, and no ignored signal.
 fn prepare(command: &mut Command, inherited: Vec<OwnedFd>) {
     let parent = getpid();
     let in_child = move || {
-        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         // If the parent died before that call, the signal never arrives.
         if getppid() != parent {
             return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
         }
+        reset_signals()?;
         close_on_exec();
         // Here, not in the parent: a sibling that is started at the same time would
         // inherit them too.
@@ -54,9 +56,27 @@ fn prepare(command: &mut Command, inherited: Vec<OwnedFd>) {
         Ok(())
     };
     // SAFETY: between fork and exec only async-signal-safe calls are allowed
-    // (signal-safety(7)). prctl, getppid, close_range and fcntl are plain system
-    // calls; nothing here allocates, locks or drops.
+    // (signal-safety(7)). prctl, getppid, sigaction, close_range and
+    // fcntl are plain system calls; nothing here allocates, locks or drops.
     unsafe { command.pre_exec(in_child) };
+}
+
+/// Sets to their defaults the signals that a shell or `nohup` may have ignored for
+/// this process: a signal that is ignored stays so across exec (execve(2)), and a
+/// program under test would then not end at it. (std unblocks all signals.)
+fn reset_signals() -> io::Result<()> {
+    let often_ignored = [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+        Signal::SIGCHLD,
+    ];
+    for number in often_ignored {
+        // SAFETY: the default action runs no code of ours.
+        unsafe { signal(number, SigHandler::SigDfl) }?;
+    }
+    Ok(())
 }
 
 /// Marks every descriptor but the first three as close-on-exec. std does so for

@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use common::{panic_of, sh};
+use nix::sys::signal::{SigHandler, signal};
 use testkit::{Program, Signal, eventually, temp_dir, try_eventually};
 
 const SHORT: Duration = Duration::from_millis(100);
@@ -45,6 +46,23 @@ fn json_lines_are_values() {
     assert_eq!(output.json_lines()[1], 7);
     let broken = sh("echo '{'").output();
     assert!(panic_of(|| broken.json_lines()).contains("not JSON"));
+}
+
+/// As in CI that a script or `nohup` has started in the background.
+#[test]
+fn a_program_ends_at_a_signal_that_is_ignored_here() {
+    for number in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM]
+    {
+        // SAFETY: neither action runs code of ours.
+        let before =
+            unsafe { signal(number, SigHandler::SigIgn) }.expect("to ignore");
+        let running = sh("echo runs; exec sleep 1000").start();
+        // SAFETY: as above.
+        unsafe { signal(number, before) }.expect("to restore");
+        running.wait_for_line("runs");
+        running.signal(number);
+        assert_eq!(running.wait(LONG).signal(), Some(number as i32));
+    }
 }
 
 #[test]
