@@ -88,7 +88,7 @@ fn a_handout_has_no_solutions_and_is_whole() {
         "",
         "pages that mention solutions"
     );
-    assert!(text(&handout, "book/src/SUMMARY.md").contains("(exercises/ex19.md)"));
+    assert!(text(&handout, "book/src/SUMMARY.md").contains("(exercises/ex21.md)"));
     assert!(handout.join(".wr").read_dir().is_ok_and(|mut it| it.next().is_some()));
     let help = run(&handout, &["--help"]);
     assert!(!help.stdout.contains("mutants"), "{help:?}");
