@@ -75,14 +75,14 @@ start() {
   url=$(sed -n 's/^listening on //p' "$work/log")
 }
 
-# start_step CHAPTER STEP: builds and starts a step that takes the address on which it listens
-# as its argument, and waits until it listens. Sets $server and $url like start.
+# start_step CHAPTER STEP [ARG...]: builds and starts a step whose first argument is the
+# address on which it listens, and waits until it listens. Sets $server and $url like start.
 start_step() {
-  local port
-  build_step "$1" "$2"
+  local port step=$2
+  build_step "$1" "$step"
   port=$(free_port)
-  launch "$program" "127.0.0.1:$port"
-  until_true 15 listens "$port" || fail "$2 does not listen"
+  launch "$program" "127.0.0.1:$port" "${@:3}"
+  until_true 15 listens "$port" || fail "$step does not listen"
   url=http://127.0.0.1:$port
 }
 

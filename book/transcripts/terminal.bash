@@ -40,10 +40,13 @@ step() {
   "$program" "$@" 2>&1 || true
 }
 
-# serve_step CHAPTER STEP: prints the command that starts a step that listens, and starts it.
+# serve_step CHAPTER STEP [ARG...]: prints the command that starts a step that listens, and
+# starts it.
 serve_step() {
-  printf '$ cargo run -q -p %s --example %s\n' "$1" "$2"
-  start_step "$1" "$2"
+  local arguments=
+  [ $# = 2 ] || arguments=" -- 127.0.0.1:1337 ${*:3}"
+  printf '$ cargo run -q -p %s --example %s%s\n' "$1" "$2" "$arguments"
+  start_step "$@"
 }
 
 # serve CHAPTER [ARG...]: prints the command that starts a chapter's server, and starts it.
@@ -101,4 +104,19 @@ have_a_thread() {
   for pid; do
     [ "$(find "/proc/$pid/task" -maxdepth 1 -mindepth 1 | wc -l)" -gt 1 ] || return 1
   done
+}
+
+# crash: types in requests to a step with two workers. One panics, one aborts; the other worker
+# has a request at /slow meanwhile.
+crash() {
+  disown "$server"
+  until_log 'listening'
+  show_log
+  unset RUST_BACKTRACE
+  type_in 'for i in 1 2 3; do curl -s http://127.0.0.1:1337; done'
+  type_in 'curl -s http://127.0.0.1:1337/slow || echo lost & sleep 0.3'
+  type_in 'curl -s http://127.0.0.1:1337/panic || echo lost; wait %%'
+  type_in 'curl -s http://127.0.0.1:1337/slow || echo lost & sleep 0.3'
+  type_in 'curl -s http://127.0.0.1:1337/abort || echo lost; wait %%'
+  type_in 'curl -s http://127.0.0.1:1337 || echo "curl exits with $?"'
 }

@@ -84,8 +84,8 @@ pub struct Connection {
     deadline: Instant,
     /// It was answered no request yet.
     is_fresh: bool,
-    /// Epoll says when the client reads.
-    is_watched: bool,
+    /// What epoll watches. It is told only if the client keeps us waiting.
+    watched: Option<Interest>,
     /// The loop goes on with it in the next turn.
     pub is_queued: bool,
 }
@@ -131,7 +131,7 @@ impl Connection {
             has_more: false,
             deadline: now + CLIENT_LIMIT,
             is_fresh: true,
-            is_watched: false,
+            watched: None,
             is_queued: false,
         }
     }
@@ -148,44 +148,35 @@ impl Connection {
     }
     // ANCHOR_END: new
 
-    // ANCHOR: register
-    /// Lets epoll watch the connection.
+    // ANCHOR: watch
+    /// Lets epoll watch the connection: from now on, if it does not yet; and until the
+    /// client reads, if it does not.
     ///
     /// # Errors
     /// Those of epoll_ctl(2).
-    pub fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<()> {
-        registry.register(&mut self.stream, token, Interest::READABLE)?;
-        self.is_watched = false;
-        self.watch_writable(registry, token)
+    pub fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let watched = match (self.output.is_empty(), self.watched) {
+            (true, None) => Interest::READABLE,
+            (false, None | Some(Interest::READABLE)) => {
+                Interest::READABLE | Interest::WRITABLE
+            }
+            _ => return Ok(()),
+        };
+        match self.watched.replace(watched) {
+            None => registry.register(&mut self.stream, token, watched),
+            Some(_) => registry.reregister(&mut self.stream, token, watched),
+        }
     }
 
     /// Epoll forgets the connection. Closing it is not enough if another process has
     /// a copy (epoll(7)).
-    pub fn deregister(&mut self, registry: &Registry) {
-        // It fails only if epoll does not know it.
-        let _ = registry.deregister(&mut self.stream);
-    }
-
-    /// If the client does not read, lets epoll say when it does.
-    ///
-    /// # Errors
-    /// Those of epoll_ctl(2).
-    pub fn watch_writable(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-    ) -> io::Result<()> {
-        if self.output.is_empty() || mem::replace(&mut self.is_watched, true) {
-            return Ok(());
+    pub fn unwatch(&mut self, registry: &Registry) {
+        if self.watched.take().is_some() {
+            // It fails only if epoll does not know it.
+            let _ = registry.deregister(&mut self.stream);
         }
-        let both = Interest::READABLE | Interest::WRITABLE;
-        registry.reregister(&mut self.stream, token, both)
     }
-    // ANCHOR_END: register
+    // ANCHOR_END: watch
 
     // ANCHOR: ask
     /// There is something to read. `is_end`: the client has ended its side, too.

@@ -202,13 +202,13 @@ impl<H: Handler> EventLoop<H> {
                     }
                 }
             }
+            self.receive(now)?;
+            self.exchange(now)?;
+            self.accept(now);
             for index in mem::take(&mut self.busy) {
                 self.set_unqueued(index);
                 self.advance(index, now);
             }
-            self.receive(now)?;
-            self.exchange(now)?;
-            self.accept(now);
             if events.iter().count() < EVENTS {
                 self.sweep(seen, now);
             }
@@ -299,40 +299,28 @@ impl<H: Handler> EventLoop<H> {
     // ANCHOR_END: accept
 
     // ANCHOR: add
-    /// Serves a new connection, and returns its index. Epoll looks at a descriptor when
-    /// it is added: if a request is there already, that is an event.
+    /// Serves a new connection, and returns its index.
     fn add(&mut self, stream: TcpStream, now: Instant) -> usize {
-        self.add_connection(Connection::new(stream, now), now)
+        self.add_connection(Connection::new(stream, now))
     }
 
     /// The same for one that was served before, by this worker or another.
-    pub(crate) fn add_connection(
-        &mut self,
-        connection: Connection,
-        now: Instant,
-    ) -> usize {
+    pub(crate) fn add_connection(&mut self, connection: Connection) -> usize {
         if self.drain.is_some() {
             accept_distant(&connection);
         }
         let index = self.connections.insert(connection);
-        let connection = &mut self.connections[index];
-        let registered = connection.register(self.poll.registry(), Token(index));
-        let deadline = connection.deadline();
-        self.note_deadline(deadline);
-        self.check_registered(index, registered, now);
+        // Often the request has come in as soon as the connection. Epoll is told only
+        // if the connection has to wait.
+        self.set_readable(index, false);
+        self.queue(index);
         index
     }
 
-    fn check_registered(
-        &mut self,
-        index: usize,
-        registered: io::Result<()>,
-        now: Instant,
-    ) {
-        if let Err(error) = registered {
-            let why = format!("cannot wait for a client: {}", reason(&error));
-            self.errors.complain(now, why);
-            self.remove(index);
+    /// The connection has a turn, although epoll says nothing.
+    fn queue(&mut self, index: usize) {
+        if !mem::replace(&mut self.connections[index].is_queued, true) {
+            self.busy.push(index);
         }
     }
     // ANCHOR_END: add
@@ -390,15 +378,19 @@ impl<H: Handler> EventLoop<H> {
         if connection.is_closed() {
             return self.remove(index);
         }
-        if connection.can_go_on() && !mem::replace(&mut connection.is_queued, true)
-        {
-            self.busy.push(index);
-        }
         let deadline = connection.deadline();
-        let registered =
-            connection.watch_writable(self.poll.registry(), Token(index));
+        let can_go_on = connection.can_go_on();
+        let watched = connection.watch(self.poll.registry(), Token(index));
         self.note_deadline(deadline);
-        self.check_registered(index, registered, now);
+        match watched {
+            Ok(()) if can_go_on => self.queue(index),
+            Ok(()) => {}
+            Err(error) => {
+                let why = format!("cannot wait for a client: {}", reason(&error));
+                self.errors.complain(now, why);
+                self.remove(index);
+            }
+        }
     }
 
     fn remove(&mut self, index: usize) {
@@ -406,7 +398,7 @@ impl<H: Handler> EventLoop<H> {
         if self.drain.is_some() {
             // Another worker may have a copy.
             self.peers.giver.withdraw(index);
-            connection.deregister(self.poll.registry());
+            connection.unwatch(self.poll.registry());
         }
         if let Some(answer) = self.sockets.closed(index) {
             self.send(&answer);

@@ -135,7 +135,7 @@ fn worker(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let _ = nix::sys::prctl::set_name(c"ch07-cluster");
     panic::set_hook(Box::new(report_panic));
-    let greeter = Greeter { demo: settings.demo };
+    let greeter = Greeter { demo: settings.demo, pid: process::id() };
     if settings.poll {
         return poll_worker(greeter);
     }
@@ -166,6 +166,8 @@ fn poll_worker(greeter: Greeter) -> anyhow::Result<ExitCode> {
 /// Answers with the process id.
 struct Greeter {
     demo: bool,
+    /// It is asked for once: getpid(2) is a system call.
+    pid: u32,
 }
 
 impl Handler for Greeter {
@@ -176,7 +178,7 @@ impl Handler for Greeter {
         if self.demo {
             self.misbehave(&request.path);
         }
-        let text = format!("handled by child, pid is {}\n", process::id());
+        let text = format!("handled by child, pid is {}\n", self.pid);
         Response::text("200 OK", text)
     }
 }

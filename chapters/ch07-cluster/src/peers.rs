@@ -197,7 +197,7 @@ impl<H: Handler> EventLoop<H> {
                 self.peers.channels.remove(peer);
                 self.peers.taker.on_closed(peer);
                 for connection in self.peers.giver.on_closed(peer) {
-                    self.add_connection(connection, now);
+                    self.add_connection(connection);
                 }
             }
             Received::Ignored(why) => self.errors.complain(now, why),
@@ -216,7 +216,7 @@ impl<H: Handler> EventLoop<H> {
         match idle {
             Some(index) => {
                 let mut connection = self.connections.remove(index);
-                connection.deregister(self.poll.registry());
+                connection.unwatch(self.poll.registry());
                 let is_fresh = connection.is_fresh();
                 self.peers.giver.leave(number, connection);
                 let message =
@@ -256,7 +256,7 @@ impl<H: Handler> EventLoop<H> {
                     &json!({"act": "taken", "n": number, "room": room, "load": load}),
                 );
                 let is_fresh = message["fresh"] == true;
-                self.add_connection(Connection::taken(stream, is_fresh, now), now);
+                self.add_connection(Connection::taken(stream, is_fresh, now));
             }
             "drop" => {
                 self.peers.taker.remove(peer, number);

@@ -1,9 +1,10 @@
 //! The steps: each does and fails to do what its page says.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::{env, path::PathBuf, time::Duration};
 
 use testkit::http::{self, Client};
-use testkit::{Program, Running, Signal, eventually};
+use testkit::{Program, Running, Signal, eventually, fds};
 
 const SOON: Duration = Duration::from_secs(15);
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -21,7 +22,11 @@ fn path(name: &str) -> PathBuf {
 }
 
 fn step(name: &str) -> Running {
-    let step = Program::new(path(name)).arg("127.0.0.1:0").start();
+    step_with(name, &[])
+}
+
+fn step_with(name: &str, arguments: &[&str]) -> Running {
+    let step = Program::new(path(name)).arg("127.0.0.1:0").args(arguments).start();
     step.addr();
     step
 }
@@ -90,6 +95,43 @@ fn a_connection_outlives_its_workers() {
     );
     pids.dedup();
     assert_eq!(pids.len(), 3, "three workers, one connection");
+}
+
+/// How many sockets the processes of a step have open.
+fn sockets(step: &Running) -> usize {
+    let files = step.processes().into_iter().flat_map(|it| fds(it.pid));
+    files.filter(|(_, target)| target.starts_with("socket:")).count()
+}
+
+/// A client that is being answered by the other worker, while `path` is requested.
+fn crash(step: &Running, path: &str) -> std::io::Result<http::Response> {
+    let before = sockets(step);
+    let mut slow = Client::connect(step.addr()).expect("to connect");
+    slow.send_raw(b"GET /slow HTTP/1.1\r\n\r\n").expect("to send");
+    eventually("a worker accepts it", SOON, || sockets(step) > before);
+    let crash = Client::connect(step.addr()).and_then(|mut it| it.get(path));
+    assert!(crash.is_err(), "{path} crashes");
+    slow.read_response()
+}
+
+#[test]
+fn an_abort_ends_all_threads_and_a_panic_ends_none() {
+    let step = step("threads");
+    assert!(crash(&step, "/panic").is_ok());
+    assert!(http::get(step.addr()).is_ok());
+    assert!(crash(&step, "/abort").is_err(), "it ended with the process");
+    assert_eq!(step.wait(SOON).signal(), Some(Signal::SIGABRT as i32));
+}
+
+#[test]
+fn a_crash_ends_one_process_and_the_other_goes_on() {
+    let step = step_with("threads", &["processes"]);
+    for path in ["/panic", "/abort"] {
+        let slow = crash(&step, path).expect("the other worker goes on");
+        assert!(slow.body.starts_with("request "), "{slow:?}");
+        eventually("two workers again", SOON, || step.children().len() == 2);
+        assert!(http::get(step.addr()).is_ok());
+    }
 }
 
 #[test]
