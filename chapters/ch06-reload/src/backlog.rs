@@ -10,10 +10,46 @@ use std::{
     io, mem,
     net::TcpListener,
     os::fd::{AsFd, AsRawFd},
+    time::{Duration, Instant},
 };
 
 use nix::{errno::Errno, libc};
 // ANCHOR_END: top
+
+// ANCHOR: closing
+/// How long what waits in the backlog may take to be accepted when the server stops.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// How often to look whether the backlog is empty.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A second SIGTERM so soon is the same request: timeout(1) signals its child and then
+/// the child's process group.
+const SAME_REQUEST: Duration = Duration::from_millis(10);
+
+/// A server that stops, since this time: what waits in the backlog is accepted before
+/// the workers drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closing(pub Instant);
+
+impl Closing {
+    /// Whether the workers can drain. Not at once: the last handshakes may take a
+    /// moment.
+    pub fn is_over(self, now: Instant, is_empty: bool) -> bool {
+        (is_empty && self.0 + LOOK <= now) || self.0 + LIMIT <= now
+    }
+
+    /// When to look again.
+    pub fn deadline(self, now: Instant) -> Instant {
+        now + LOOK
+    }
+
+    /// Whether a signal at `now` is a second one, which means: at once.
+    pub fn is_repeated(self, now: Instant) -> bool {
+        self.0 + SAME_REQUEST <= now
+    }
+}
+// ANCHOR_END: closing
 
 // ANCHOR: filter
 /// A program for the kernel (classic BPF): load the byte with the TCP flags; if ACK

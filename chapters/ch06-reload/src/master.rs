@@ -15,8 +15,10 @@ use ch03_handles::{Handle, HandleChannel};
 use ch04_events::{Children, Event, Id, survive_parent};
 use ch05_restart::{Action, Input, Master, Supervisor};
 use ch06_reload::{
-    Config, CrashLimit, Liveness, Order, Rollout, SHORT_LIFE, Stage, backlog,
-    state_json, upgrade::Inherited,
+    Config, CrashLimit, Liveness, Order, Rollout, SHORT_LIFE, Stage,
+    backlog::{self, Closing},
+    state_json,
+    upgrade::Inherited,
 };
 use cli::{complain, log, reason, say_if_room};
 use nix::sys::signal::Signal;
@@ -26,15 +28,6 @@ use crate::{service::Service, settings::Settings};
 // ANCHOR_END: top
 
 // ANCHOR: limits
-/// How long what waits in the backlog may take to be accepted when the server stops.
-const BACKLOG_LIMIT: Duration = Duration::from_secs(5);
-
-/// How often to look whether the backlog is empty.
-const BACKLOG_LOOK: Duration = Duration::from_millis(10);
-
-/// A second SIGTERM so soon is the same request.
-const SAME_REQUEST: Duration = Duration::from_millis(10);
-
 /// The least time between two messages with the state of all workers.
 const STATE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -96,8 +89,8 @@ enum Phase {
     /// The first workers are not ready yet.
     Starting,
     Serving,
-    /// It stops, since this time. What waits in the backlog is accepted first.
-    Closing(Instant),
+    /// It stops. What waits in the backlog is accepted first.
+    Closing(Closing),
     /// The workers drain.
     Stopping,
 }
@@ -169,12 +162,9 @@ impl Control {
         self.service.watchdog(now);
         match self.phase {
             Phase::Stopping => return Ok(()),
-            Phase::Closing(since) => {
-                let empty = self.listener.as_ref().is_none_or(backlog::is_empty);
-                // Not at once: the last handshakes may take a moment.
-                if (empty && since + BACKLOG_LOOK <= now)
-                    || since + BACKLOG_LIMIT <= now
-                {
+            Phase::Closing(closing) => {
+                let is_empty = self.listener.as_ref().is_none_or(backlog::is_empty);
+                if closing.is_over(now, is_empty) {
                     self.stop("the backlog is empty");
                     return Ok(());
                 }
@@ -200,7 +190,8 @@ impl Control {
         self.kill_if_full()?;
         self.give_up_if_hopeless(now);
         let paused = self.crash_limit.is_paused(now);
-        let want = if paused { self.active() } else { self.rollout.want() };
+        let want =
+            if paused { self.rollout.active_count() } else { self.rollout.want() };
         self.master.supervisor.set_want(want);
         self.end_late_upgrade(now);
         self.tell_state(now);
@@ -211,7 +202,10 @@ impl Control {
     // ANCHOR: deadline
     /// When there is something to decide even if nothing happens.
     fn deadline(&self, now: Instant) -> Option<Instant> {
-        let closing = matches!(self.phase, Phase::Closing(_));
+        let closing = match self.phase {
+            Phase::Closing(closing) => Some(closing.deadline(now)),
+            _ => None,
+        };
         let told = self.told_at + self.state_pause();
         let times = [
             self.service.deadline(),
@@ -219,7 +213,7 @@ impl Control {
             self.liveness.deadline(),
             self.crash_limit.deadline(now),
             self.upgrade.map(|(_, until)| until),
-            closing.then_some(now + BACKLOG_LOOK),
+            closing,
             self.changed.then_some(told),
         ];
         times.into_iter().flatten().min().filter(|_| self.phase != Phase::Stopping)
@@ -465,7 +459,7 @@ impl Control {
         let want = self.rollout.want();
         let draining = members.iter().filter(|(_, it)| it.stage == Stage::Draining);
         let oldest = draining.map(|(&id, _)| id).next();
-        if self.active() >= want || members.len() < 2 * want + 8 {
+        if self.rollout.active_count() >= want || members.len() < 2 * want + 8 {
             return Ok(());
         }
         let Some(id) = oldest else { return Ok(()) };
@@ -572,11 +566,10 @@ impl Control {
                 if let Some((id, _)) = self.upgrade.take() {
                     self.master.children.kill(id, Signal::SIGTERM);
                 }
-                self.phase = Phase::Closing(now);
+                self.phase = Phase::Closing(Closing(now));
             }
-            // timeout(1) signals its child and then the child's process group.
-            Phase::Closing(since) if now < since + SAME_REQUEST => {}
-            Phase::Closing(since) => {
+            Phase::Closing(closing) if !closing.is_repeated(now) => {}
+            Phase::Closing(Closing(since)) => {
                 self.master.supervisor.record(since, Input::Stop);
                 self.stop(&format!("got {signal}"));
             }
@@ -654,12 +647,4 @@ impl Control {
         STATE_PAUSE + STATE_PAUSE_EACH * self.rollout.members().len() as u32
     }
     // ANCHOR_END: state
-
-    // ANCHOR: small
-    /// How many workers are starting or ready.
-    fn active(&self) -> usize {
-        let members = self.rollout.members().values();
-        members.filter(|member| member.stage != Stage::Draining).count()
-    }
-    // ANCHOR_END: small
 }

@@ -326,6 +326,11 @@ impl Rollout {
         &self.members
     }
 
+    /// How many workers are starting or ready.
+    pub fn active_count(&self) -> usize {
+        self.active().count()
+    }
+
     /// Whether a worker is of another generation than those that start now.
     pub fn is_outdated(&self, id: Id) -> bool {
         self.members.get(&id).is_some_and(|member| self.is_old(member))

@@ -14,7 +14,7 @@ use std::{
     ops::ControlFlow,
     os::fd::OwnedFd,
     process::{Command, ExitCode},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::Context as _;
@@ -23,7 +23,9 @@ use ch03_handles::Handle;
 use ch04_events::{Children, Event, Id, accept_hangup};
 use ch05_restart::{Input, Master, Supervisor};
 use ch06_reload::{
-    Config, CrashLimit, Order, Rollout, SHORT_LIFE, Stage, backlog, state_json,
+    Config, CrashLimit, Order, Rollout, SHORT_LIFE, Stage,
+    backlog::{self, Closing},
+    state_json,
 };
 use cli::{ACCEPT_PAUSE, LogLimit, complain, log, reason, say_if_room};
 use nix::sys::signal::Signal;
@@ -90,14 +92,6 @@ impl Primary {
 // ANCHOR_END: setup
 
 // ANCHOR: limits
-/// How long what waits in the backlog may take to be accepted when the server stops,
-/// and how often to look.
-const BACKLOG_LIMIT: Duration = Duration::from_secs(5);
-const BACKLOG_LOOK: Duration = Duration::from_millis(10);
-
-/// A second SIGTERM so soon is the same request.
-const SAME_REQUEST: Duration = Duration::from_millis(10);
-
 /// Connections that are accepted in a row.
 const ACCEPTS: usize = 64;
 
@@ -150,8 +144,8 @@ struct Running {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Serving,
-    /// It stops, since this time. What waits in the backlog is accepted first.
-    Closing(Instant),
+    /// It stops. What waits in the backlog is accepted first.
+    Closing(Closing),
     /// The workers drain.
     Stopping,
 }
@@ -235,9 +229,8 @@ impl Running {
     fn decide(&mut self, now: Instant) -> anyhow::Result<()> {
         match self.phase {
             Phase::Stopping => return Ok(()),
-            Phase::Closing(since) => {
-                let is_done = self.is_quiet() && since + BACKLOG_LOOK <= now;
-                if is_done || since + BACKLOG_LIMIT <= now {
+            Phase::Closing(closing) => {
+                if closing.is_over(now, self.is_quiet()) {
                     self.stop("the backlog is empty");
                     return Ok(());
                 }
@@ -265,7 +258,7 @@ impl Running {
     /// How many workers run. Only one starts in a turn, so that each gets the listener
     /// of its slot.
     fn set_want(&mut self, now: Instant) {
-        let active = self.active();
+        let active = self.rollout.active_count();
         let mut want = self.rollout.want();
         if self.crash_limit.is_paused(now) {
             want = want.min(active);
@@ -282,20 +275,17 @@ impl Running {
         self.master.supervisor.set_want(want.min(active + 1));
     }
 
-    /// How many workers are starting or ready.
-    fn active(&self) -> usize {
-        let members = self.rollout.members().values();
-        members.filter(|member| member.stage != Stage::Draining).count()
-    }
-
     fn deadline(&self, now: Instant) -> Option<Instant> {
-        let closing = matches!(self.phase, Phase::Closing(_));
+        let closing = match self.phase {
+            Phase::Closing(closing) => Some(closing.deadline(now)),
+            _ => None,
+        };
         let times = [
             self.rollout.deadline(),
             self.crash_limit.deadline(now),
             self.accept_at,
             self.assignment.deadline(now),
-            closing.then_some(now + BACKLOG_LOOK),
+            closing,
         ];
         times.into_iter().flatten().min().filter(|_| self.phase != Phase::Stopping)
     }
@@ -602,11 +592,10 @@ impl Running {
                     "got {signal}: what waits in the backlog is accepted first \
                      (once more: end at once)"
                 ));
-                self.phase = Phase::Closing(now);
+                self.phase = Phase::Closing(Closing(now));
             }
-            // timeout(1) signals its child and then the child's process group.
-            Phase::Closing(since) if now < since + SAME_REQUEST => {}
-            Phase::Closing(since) => {
+            Phase::Closing(closing) if !closing.is_repeated(now) => {}
+            Phase::Closing(Closing(since)) => {
                 self.master.supervisor.record(since, Input::Stop);
                 self.stop(&format!("got {signal}"));
             }
