@@ -4,7 +4,7 @@
 use std::{
     io::{self, ErrorKind},
     mem,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -22,7 +22,10 @@ use mio::{
 };
 use nix::{
     poll::PollFd,
-    sys::socket::{setsockopt, sockopt::TcpNoDelay},
+    sys::{
+        epoll::{Epoll, EpollEvent, EpollFlags},
+        socket::{setsockopt, sockopt::TcpNoDelay},
+    },
 };
 use serde_json::{Value, json};
 use slab::Slab;
@@ -46,9 +49,16 @@ const ORPHAN_LIMIT: Duration = Duration::from_secs(1);
 /// that the connection ends.
 const BUSY_LIMIT: Duration = Duration::from_secs(1);
 
-/// Events in a turn, and connections that are accepted in a turn.
+/// Events in a turn.
 const EVENTS: usize = 1024;
-const ACCEPTS: usize = 4;
+
+/// After so many connections, a worker goes to the end of a listener's queue of
+/// workers that wait.
+const ACCEPTS: u64 = 16;
+
+/// A connection wakes one worker. If that one is stopped at this moment, or busy, the
+/// others look after this time whether a connection waits.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Deadlines are looked at so often at most. So a deadline can be late by that.
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);
@@ -58,7 +68,7 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 /// What epoll calls the descriptors that are no connections. A connection's token is
 /// its index in the slab; a listener's is its number behind this.
 const LISTENERS: usize = usize::MAX / 2;
-const MOST_SLOTS: usize = 1 << 20;
+const MOST_SLOTS: u64 = 1 << 20;
 const SIGNALS: Token = Token(usize::MAX);
 const CHANNEL: Token = Token(usize::MAX - 1);
 // ANCHOR_END: tokens
@@ -67,6 +77,8 @@ const CHANNEL: Token = Token(usize::MAX - 1);
 /// A worker of chapter 7. Its handler is one of chapter 5.
 pub struct EventLoop<H> {
     pub(crate) poll: Poll,
+    /// The same epoll, for what `mio` does not offer.
+    epoll: Epoll,
     handler: H,
     signals: SignalPipe,
     /// `None`: it is closed.
@@ -105,8 +117,10 @@ pub struct EventLoop<H> {
 struct Listener {
     slot: u64,
     socket: TcpListener,
-    /// Connections may wait in its queue.
-    is_acceptable: bool,
+    /// Since then epoll says when a connection waits. `None`: it does not.
+    watched_at: Option<Instant>,
+    /// Connections that were accepted from it.
+    accepted: u64,
 }
 // ANCHOR_END: listener
 
@@ -124,6 +138,28 @@ struct Drain {
 }
 // ANCHOR_END: drain
 
+// ANCHOR: watch_listener
+impl Listener {
+    /// From now on epoll says when a connection waits, as long as one does
+    /// (level-triggered). It wakes the worker that watches the longest, if that one
+    /// waits.
+    fn watch(&mut self, epoll: &Epoll, now: Instant) -> io::Result<()> {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+        let token = LISTENERS as u64 + self.slot;
+        epoll.add(&self.socket, EpollEvent::new(flags, token))?;
+        self.watched_at = Some(now);
+        Ok(())
+    }
+
+    /// To close the listener is not enough: the primary has a copy (epoll(7)).
+    fn unwatch(&mut self, epoll: &Epoll) {
+        if self.watched_at.take().is_some() {
+            let _ = epoll.delete(&self.socket);
+        }
+    }
+}
+// ANCHOR_END: watch_listener
+
 impl<H: Handler> EventLoop<H> {
     // ANCHOR: new
     /// A worker with up to `max_connections` at once. Its listener or its connections
@@ -138,6 +174,9 @@ impl<H: Handler> EventLoop<H> {
         max_connections: usize,
     ) -> io::Result<EventLoop<H>> {
         let poll = Poll::new()?;
+        // SAFETY: the descriptor is open as long as `poll` lives.
+        let epoll = unsafe { BorrowedFd::borrow_raw(poll.as_raw_fd()) };
+        let epoll = Epoll(epoll.try_clone_to_owned()?);
         let both = Interest::READABLE | Interest::WRITABLE;
         let fd = signals.as_fd().as_raw_fd();
         poll.registry().register(
@@ -149,6 +188,7 @@ impl<H: Handler> EventLoop<H> {
         poll.registry().register(&mut SourceFd(&fd), CHANNEL, both)?;
         Ok(EventLoop {
             poll,
+            epoll,
             handler,
             signals,
             channel: Some(channel),
@@ -183,6 +223,7 @@ impl<H: Handler> EventLoop<H> {
             // Before epoll_wait(2): if this process was stopped meanwhile (SIGSTOP),
             // what has arrived counts before what the clock says.
             let seen = Instant::now();
+            self.watch_listeners(seen)?;
             self.wait(&mut events, seen)?;
             let now = Instant::now();
             for event in &events {
@@ -192,7 +233,7 @@ impl<H: Handler> EventLoop<H> {
                         self.is_receivable = true;
                         self.has_hung_up |= event.is_read_closed();
                     }
-                    Token(token @ LISTENERS..) => self.set_acceptable(token),
+                    Token(token @ LISTENERS..) => self.accept(token, now),
                     Token(token @ PEERS..) => self.peers.set_ready(token),
                     Token(index) => {
                         if event.is_readable() || event.is_read_closed() {
@@ -202,13 +243,12 @@ impl<H: Handler> EventLoop<H> {
                     }
                 }
             }
-            self.receive(now)?;
-            self.exchange(now)?;
-            self.accept(now);
             for index in mem::take(&mut self.busy) {
                 self.set_unqueued(index);
                 self.advance(index, now);
             }
+            self.receive(now)?;
+            self.exchange(now)?;
             if events.iter().count() < EVENTS {
                 self.sweep(seen, now);
             }
@@ -222,12 +262,13 @@ impl<H: Handler> EventLoop<H> {
     // ANCHOR: wait
     /// Blocks until something is ready or a deadline passes.
     fn wait(&mut self, events: &mut Events, now: Instant) -> io::Result<()> {
-        self.accept_at.take_if(|at| *at <= now);
-        let timeout = if !self.busy.is_empty() || self.can_accept() {
+        let timeout = if !self.busy.is_empty() {
             Some(Duration::ZERO)
         } else {
             let drain = self.drain.as_ref().map(|drain| drain.until);
-            let times = [self.sweep_at, self.accept_at, drain];
+            let watched = self.listeners.iter().filter_map(|it| it.watched_at);
+            let look = watched.min().map(|at| at + LOOK_PAUSE);
+            let times = [self.sweep_at, self.accept_at, drain, look];
             let next = times.into_iter().flatten().min();
             next.map(|at| at.saturating_duration_since(now))
         };
@@ -238,10 +279,6 @@ impl<H: Handler> EventLoop<H> {
             }
             result => result,
         }
-    }
-
-    fn can_accept(&self) -> bool {
-        self.has_room() && self.listeners.iter().any(|it| it.is_acceptable)
     }
 
     fn has_room(&self) -> bool {
@@ -255,38 +292,44 @@ impl<H: Handler> EventLoop<H> {
     // ANCHOR_END: wait
 
     // ANCHOR: accept
-    fn set_acceptable(&mut self, token: usize) {
-        let slot = (token - LISTENERS) as u64;
-        for listener in self.listeners.iter_mut().filter(|it| it.slot == slot) {
-            listener.is_acceptable = true;
+    /// Lets epoll watch the listeners as long as there is room. All workers watch the
+    /// same ones: with `EPOLLEXCLUSIVE`, a connection wakes one of them.
+    fn watch_listeners(&mut self, now: Instant) -> io::Result<()> {
+        self.accept_at.take_if(|at| *at <= now);
+        let has_room = self.has_room();
+        for listener in &mut self.listeners {
+            let is_old = |at: Instant| at + LOOK_PAUSE <= now;
+            if !has_room || listener.watched_at.is_some_and(is_old) {
+                listener.unwatch(&self.epoll);
+            }
+            // Epoll looks at a listener when it is added.
+            if has_room && listener.watched_at.is_none() {
+                listener.watch(&self.epoll, now)?;
+            }
         }
+        Ok(())
     }
 
-    /// Accepts a few connections: the next ones may go to a worker that has less to
-    /// do.
-    fn accept(&mut self, now: Instant) {
-        for _ in 0..ACCEPTS {
-            if !self.has_room() {
-                return;
-            }
-            // No listener is always the first.
-            let count = self.listeners.len();
-            self.listeners.rotate_left(1.min(count));
-            let mut acceptable =
-                self.listeners.iter_mut().filter(|it| it.is_acceptable);
-            let Some(listener) = acceptable.next() else { return };
-            match listener.socket.accept() {
-                Ok((stream, _)) => {
-                    self.add(stream, now);
+    /// Accepts a connection. The next one may go to a worker that has less to do.
+    fn accept(&mut self, token: usize, now: Instant) {
+        let slot = (token - LISTENERS) as u64;
+        let has_room = self.has_room();
+        let listener = self.listeners.iter_mut().find(|it| it.slot == slot);
+        let Some(listener) = listener.filter(|_| has_room) else { return };
+        match listener.socket.accept() {
+            Ok((stream, _)) => {
+                listener.accepted += 1;
+                if listener.accepted % ACCEPTS == 0 {
+                    // It is watched again before the loop waits.
+                    listener.unwatch(&self.epoll);
                 }
-                // Another worker was faster, or no further connection waits.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    listener.is_acceptable = false;
-                }
-                // The client is gone (accept(2)).
-                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
-                Err(error) => return self.pause_accepting(&error, now),
+                self.add(stream, now);
             }
+            // Another worker was faster.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            // The client is gone (accept(2)).
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+            Err(error) => self.pause_accepting(&error, now),
         }
     }
 
@@ -301,27 +344,23 @@ impl<H: Handler> EventLoop<H> {
     // ANCHOR: add
     /// Serves a new connection, and returns its index.
     fn add(&mut self, stream: TcpStream, now: Instant) -> usize {
-        self.add_connection(Connection::new(stream, now))
+        self.add_connection(Connection::new(stream, now), now)
     }
 
-    /// The same for one that was served before, by this worker or another.
-    pub(crate) fn add_connection(&mut self, connection: Connection) -> usize {
+    /// The same for one that was served before, by this worker or another. Epoll looks
+    /// at a descriptor when it is added: if a request is there already, that is an
+    /// event.
+    pub(crate) fn add_connection(
+        &mut self,
+        connection: Connection,
+        now: Instant,
+    ) -> usize {
         if self.drain.is_some() {
             accept_distant(&connection);
         }
         let index = self.connections.insert(connection);
-        // Often the request has come in as soon as the connection. Epoll is told only
-        // if the connection has to wait.
-        self.set_readable(index, false);
-        self.queue(index);
+        self.after_turn(index, now);
         index
-    }
-
-    /// The connection has a turn, although epoll says nothing.
-    fn queue(&mut self, index: usize) {
-        if !mem::replace(&mut self.connections[index].is_queued, true) {
-            self.busy.push(index);
-        }
     }
     // ANCHOR_END: add
 
@@ -368,28 +407,27 @@ impl<H: Handler> EventLoop<H> {
         if has_panicked {
             self.start_draining(DRAIN_LIMIT, 1);
         }
-        self.after_advance(index, now);
+        self.after_turn(index, now);
     }
 
     /// Decides when the connection has its next turn.
-    fn after_advance(&mut self, index: usize, now: Instant) {
+    fn after_turn(&mut self, index: usize, now: Instant) {
         // If the worker has just begun to drain, the connection may be closed already.
         let Some(connection) = self.connections.get_mut(index) else { return };
         if connection.is_closed() {
             return self.remove(index);
         }
+        if connection.can_go_on() && !mem::replace(&mut connection.is_queued, true)
+        {
+            self.busy.push(index);
+        }
         let deadline = connection.deadline();
-        let can_go_on = connection.can_go_on();
         let watched = connection.watch(self.poll.registry(), Token(index));
         self.note_deadline(deadline);
-        match watched {
-            Ok(()) if can_go_on => self.queue(index),
-            Ok(()) => {}
-            Err(error) => {
-                let why = format!("cannot wait for a client: {}", reason(&error));
-                self.errors.complain(now, why);
-                self.remove(index);
-            }
+        if let Err(error) = watched {
+            let why = format!("cannot wait for a client: {}", reason(&error));
+            self.errors.complain(now, why);
+            self.remove(index);
         }
     }
 
@@ -477,7 +515,7 @@ impl<H: Handler> EventLoop<H> {
                 self.on_go(message["n"].as_u64());
             }
             Received::Message(message) if message["act"] == "release" => {
-                self.listeners.retain(|it| message["slot"] != it.slot);
+                self.stop_accepting(|slot| message["slot"] == slot);
             }
             Received::Message(message) => self.handler.on_message(&message),
             Received::Internal(message) => {
@@ -548,11 +586,21 @@ impl<H: Handler> EventLoop<H> {
         socket.set_nonblocking(true)?;
         // Linux passes it on to the connections: no response waits for an ACK.
         setsockopt(&socket, TcpNoDelay, &true)?;
-        let mut socket = TcpListener::from_std(socket);
-        let token = Token(LISTENERS + (slot as usize).min(MOST_SLOTS));
-        self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
-        self.listeners.push(Listener { slot, socket, is_acceptable: true });
+        let socket = TcpListener::from_std(socket);
+        let slot = slot.min(MOST_SLOTS);
+        let (watched_at, accepted) = (None, 0);
+        self.listeners.push(Listener { slot, socket, watched_at, accepted });
         Ok(())
+    }
+
+    /// Closes this worker's copies of some listeners.
+    fn stop_accepting(&mut self, is_meant: impl Fn(u64) -> bool) {
+        for listener in &mut self.listeners {
+            if is_meant(listener.slot) {
+                listener.unwatch(&self.epoll);
+            }
+        }
+        self.listeners.retain(|it| !is_meant(it.slot));
     }
     // ANCHOR_END: on_handle
 
@@ -577,7 +625,11 @@ impl<H: Handler> EventLoop<H> {
             drain.until = drain.until.min(until);
             return;
         }
-        self.listeners.clear();
+        // It may have been woken for a connection that no other worker hears of.
+        for slot in self.listeners.iter().map(|it| it.slot).collect::<Vec<_>>() {
+            self.accept(LISTENERS + slot as usize, since);
+        }
+        self.stop_accepting(|_| true);
         for (_, connection) in &self.connections {
             // One that was accepted at the very end may not hear its client.
             accept_distant(connection);

@@ -197,7 +197,7 @@ impl<H: Handler> EventLoop<H> {
                 self.peers.channels.remove(peer);
                 self.peers.taker.on_closed(peer);
                 for connection in self.peers.giver.on_closed(peer) {
-                    self.add_connection(connection);
+                    self.add_connection(connection, now);
                 }
             }
             Received::Ignored(why) => self.errors.complain(now, why),
@@ -256,7 +256,7 @@ impl<H: Handler> EventLoop<H> {
                     &json!({"act": "taken", "n": number, "room": room, "load": load}),
                 );
                 let is_fresh = message["fresh"] == true;
-                self.add_connection(Connection::taken(stream, is_fresh, now));
+                self.add_connection(Connection::taken(stream, is_fresh, now), now);
             }
             "drop" => {
                 self.peers.taker.remove(peer, number);

@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{GET, SHARINGS, SOON, kept, load, pid, program, server, serving};
 use testkit::http::{self, Client};
@@ -27,6 +27,50 @@ fn round_robin_spreads_1000_long_connections_with_one_apart_at_most() {
     }
     assert_eq!(count.len(), 4);
     assert!(count.values().all(|&it| it == 250), "{count:?}");
+}
+
+/// Each gets 16 in turn, as long as none is busy.
+#[test]
+fn shared_spreads_long_connections_too() {
+    let server = server(4, "shared", &[]);
+    eventually("all workers serve", SOON, || serving(&server).len() == 4);
+    let mut count: BTreeMap<i32, i32> = BTreeMap::new();
+    let _clients: Vec<Client> = (0..256)
+        .map(|_| {
+            let mut client = Client::connect(server.addr()).expect("to connect");
+            *count.entry(pid(client.get("/"))).or_default() += 1;
+            client
+        })
+        .collect();
+    assert_eq!(count.len(), 4, "{count:?}");
+    assert!(count.values().all(|&it| it >= 40), "{count:?}");
+}
+
+/// A connection wakes one worker. It must not be one that has no room, is stopped, or
+/// drains.
+#[test]
+fn no_connection_waits_for_a_worker_that_cannot_accept() {
+    let server = server(3, "shared", &["--max-connections", "2"]);
+    let mut kept_open: Vec<Client> = Vec::new();
+    // All places but the last are taken, whichever workers have them.
+    for _ in 0..5 {
+        kept_open.push(kept(server.addr()));
+    }
+    for _ in 0..20 {
+        let began = Instant::now();
+        drop(kept(server.addr()));
+        assert!(began.elapsed() < Duration::from_secs(2), "it waited for long");
+    }
+    drop(kept_open);
+    let stopped = Process::of(*serving(&server).first().expect("a worker"));
+    let stopped = stopped.expect("it lives");
+    stopped.signal(Signal::SIGSTOP);
+    for _ in 0..20 {
+        let began = Instant::now();
+        assert_ne!(pid(http::get(server.addr())), stopped.pid);
+        assert!(began.elapsed() < Duration::from_secs(2), "it waited for long");
+    }
+    stopped.signal(Signal::SIGCONT);
 }
 
 /// The kernel's choice, so no exact numbers: none is left out.
@@ -224,6 +268,22 @@ fn few_descriptors_are_no_outage() {
         background.wait_for_more(30, SOON);
         drop(background);
         pid(http::get(server.addr()));
+    }
+}
+
+/// A full worker does not watch its listener. It does so again once there is room.
+#[test]
+fn a_full_worker_accepts_what_waits_once_a_connection_is_closed() {
+    for sharing in SHARINGS {
+        let server = server(1, sharing, &["--max-connections", "3"]);
+        let mut kept_open: Vec<Client> =
+            (0..3).map(|_| kept(server.addr())).collect();
+        let mut waiting = Client::connect(server.addr()).expect("to connect");
+        waiting.send_raw(GET).expect("to send");
+        let is_early = waiting.is_closed_within(Duration::from_millis(30));
+        assert!(!is_early, "{sharing}: it waits");
+        kept_open.pop();
+        pid(waiting.read_response());
     }
 }
 
