@@ -10,6 +10,7 @@ and on a desk. Needs mdbook, chromium, chromium-driver and python3-selenium.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import pathlib
 import socket
@@ -25,6 +26,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 sys.dont_write_bytecode = True
 
+# That many browsers check pages at the same time.
+BROWSERS = 2
 BOOK = pathlib.Path(__file__).resolve().parent.parent / "book"
 WIDTHS = {"phone": 390, "desk": 1280}
 THEMES = {"light": "light", "dark": "navy"}
@@ -304,16 +307,31 @@ def pages_of(built, prefix):
     return sorted(it for it in names if it.startswith(prefix) and it not in ("404", "toc"))
 
 
-def check_book(browser, base, names, shots):
-    pages = {}
+def check_pages(browser, base, names, shots):
+    """What is wrong with these pages, and the ids and links of each."""
+    browser.get(base)  # The theme belongs to an address.
+    problems, pages = [], {}
     for name in names:
         url = f"{base}{name}.html"
         shot = shots and shots / name.replace("/", "-")
-        yield from (f"{name}: {it}" for it in check_page(browser, url, name, shot))
+        problems += (f"{name}: {it}" for it in check_page(browser, url, name, shot))
         pages[url] = browser.execute_script(LINKS)
+    return problems, pages
+
+
+def check_book(browsers, base, names, shots):
+    """Each browser checks a part of the pages, at the same time."""
+    parts = [names[number::len(browsers)] for number in range(len(browsers))]
+    with concurrent.futures.ThreadPoolExecutor(len(browsers)) as pool:
+        checks = [pool.submit(check_pages, browser, base, part, shots)
+                  for browser, part in zip(browsers, parts)]
+    pages = {}
+    for problems, some in (check.result() for check in checks):
+        yield from problems
+        pages |= some
     if "print" in names:  # All pages are there.
         yield from check_links(pages, base)
-        yield from check_search(browser, base, "SCM_RIGHTS")
+        yield from check_search(browsers[0], base, "SCM_RIGHTS")
 
 
 def main():
@@ -323,13 +341,15 @@ def main():
     options = parser.parse_args()
     if options.shots:
         options.shots.mkdir(parents=True, exist_ok=True)
-    browser = start_browser()
+    browsers = []
     try:
-        with served_book(browser) as (base, built):
+        browsers += (start_browser() for _ in range(BROWSERS))
+        with served_book(browsers[0]) as (base, built):
             names = pages_of(built, options.only)
-            problems = list(check_book(browser, base, names, options.shots))
+            problems = list(check_book(browsers, base, names, options.shots))
     finally:
-        browser.quit()
+        for browser in browsers:
+            browser.quit()
     for problem in problems:
         print(f"NOT ok: {problem.replace(base, '')}")
     if problems:

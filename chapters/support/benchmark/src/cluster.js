@@ -1,9 +1,9 @@
 // The same service with Node's cluster module, as its manual has it: a worker that exits is
-// replaced. Run by the benchmark: node cluster.js WORKERS
+// replaced. Run by the benchmark: node cluster.js WORKERS PORT
 const cluster = require('node:cluster');
 const http = require('node:http');
 
-const workers = Number(process.argv[2]);
+const [workers, port] = process.argv.slice(2).map(Number);
 if (cluster.isPrimary) {
   let ready = 0;
   cluster.on('listening', (worker, address) => {
@@ -21,5 +21,5 @@ if (cluster.isPrimary) {
   });
   // By default Node closes a connection that is idle for 5 s.
   server.keepAliveTimeout = 60_000;
-  server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 });
+  server.listen({ port, host: '127.0.0.1', backlog: 4096 });
 }

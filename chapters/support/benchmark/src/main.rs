@@ -16,13 +16,13 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use cli::{say, unexpected, wrong};
 use nix::sys::resource::{Resource, getrlimit};
 use procfs::Current as _;
 use progress::Progress;
 use results::Results;
-use sections::{Run, SECTIONS, Section, Settings, Show};
+use sections::{Compare, Run, SECTIONS, Section, Settings, Show};
 use servers::Programs;
 use testkit::temp_dir;
 
@@ -31,14 +31,18 @@ Measures chapter 7 with its three ways of sharing, chapter 5, nginx, and Node's
 cluster module side by side, with wrk. What is not installed is left out.
 
 Usage: cargo run --release -p benchmark -- [--rounds 7] [--seconds 3]
-                 [--workers 2] [--connections 32] [--only SECTION,…] [--out DIR]
+                 [--workers 2] [--threads 1] [--connections 32]
+                 [--only SECTION,…] [--out DIR]
+       benchmark --from results.json [--only SECTION,…] [--out DIR]
 
   --rounds N        how often each server is measured, in turn
   --seconds N       how long wrk runs each time
   --workers N       workers of each server
+  --threads N       wrk's threads
   --connections N   wrk's connections
   --only SECTIONS   keep-alive, close, kill, spread, workers, connections, idle
   --out DIR         where tables, plots and results.json go (target/benchmark)
+  --from FILE       measures nothing: tables and plots of an earlier run
   --help            show this
 
 All of it takes about a quarter of an hour.
@@ -53,11 +57,13 @@ fn main() -> ExitCode {
             rounds: 7,
             seconds: 3,
             workers: 2,
+            threads: 1,
             connections: 32,
             script: PathBuf::new(),
         };
         let mut sections = SECTIONS.to_vec();
         let mut out = PathBuf::from("target/benchmark");
+        let mut from = None;
         while let Some(word) = arguments.word()? {
             match &*word {
                 "--rounds" => {
@@ -69,16 +75,24 @@ fn main() -> ExitCode {
                 "--workers" => {
                     settings.workers = arguments.number("--workers", 1, 64)?;
                 }
+                "--threads" => {
+                    settings.threads = arguments.number("--threads", 1, 64)?;
+                }
                 "--connections" => {
                     settings.connections =
                         arguments.number("--connections", 1, 1000)?;
                 }
                 "--only" => sections = chosen(&arguments.value()?)?,
                 "--out" => out = PathBuf::from(arguments.value()?),
+                "--from" => from = Some(PathBuf::from(arguments.value()?)),
                 word => return Err(unexpected(word)),
             }
         }
-        benchmark(settings, &sections, &out)?;
+        let results = match &from {
+            Some(file) => read(file)?,
+            None => measure(settings, &sections)?,
+        };
+        show_all(&sections, &results, &out)?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -95,11 +109,18 @@ fn chosen(names: &str) -> anyhow::Result<Vec<Section>> {
     Ok(sections)
 }
 
-fn benchmark(
+/// The results of an earlier run.
+fn read(file: &Path) -> anyhow::Result<Results> {
+    let text =
+        fs::read(file).with_context(|| format!("read {}", file.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("parse {}", file.display()))
+}
+
+fn measure(
     mut settings: Settings,
     sections: &[Section],
-    out: &Path,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Results> {
     ensure!(
         installed("wrk").is_some(),
         "wrk is not installed: it is the client (Debian: apt-get install wrk)"
@@ -111,25 +132,36 @@ fn benchmark(
         );
     }
     let programs = programs()?;
-    fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
     let files = temp_dir();
     settings.script = files.write("report.lua", include_str!("report.lua"));
 
     let machine = machine(&settings, &programs)?;
     say(&machine);
-    let (results, progress) = (Results::default(), Progress::new());
+    let results = Results { machine, samples: Vec::new() };
+    let progress = Progress::new();
     let mut run =
         Run { settings: &settings, programs: &programs, results, progress };
     for section in sections {
         run.progress.section(section.title);
-        (section.measure)(&mut run).with_context(|| section.title.to_owned())?;
+        (section.measure)(&mut run)
+            .map_err(|error| anyhow!("{}: {error:#}", section.title))?;
     }
     run.progress.end();
-    write(out, "machine.md", &machine)?;
-    let json = serde_json::to_string_pretty(&run.results.to_json(&machine))?;
-    write(out, "results.json", &json)?;
-    for section in sections {
-        show(section, &run.results, out)?;
+    Ok(run.results)
+}
+
+/// Writes all results, and prints the tables.
+fn show_all(
+    sections: &[Section],
+    results: &Results,
+    out: &Path,
+) -> anyhow::Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
+    write(out, "machine.md", &results.machine)?;
+    write(out, "results.json", &serde_json::to_string_pretty(results)?)?;
+    let was_measured = |it: &&Section| !results.servers(it.name).is_empty();
+    for section in sections.iter().filter(was_measured) {
+        show(section, results, out)?;
     }
     say(format_args!(
         "\nThe tables, the plots and all values are in {}.",
@@ -142,11 +174,15 @@ fn benchmark(
 fn show(section: &Section, results: &Results, out: &Path) -> anyhow::Result<()> {
     let name = section.name;
     match section.show {
-        Show::Table(figures) => {
+        Show::Table(figures, compare) => {
             let text = table::table(results, name, figures);
             write(out, &format!("{name}.md"), &text)?;
             say(format_args!("\n{}\n\n{text}", section.title));
-            for base in ["nginx", "Node"] {
+            let bases: &[&str] = match compare {
+                Compare::Others => &["nginx", "Node"],
+                Compare::Nothing => &[],
+            };
+            for base in bases {
                 let Some(text) = table::ratios(results, name, figures, base) else {
                     continue;
                 };
@@ -215,9 +251,9 @@ fn machine(settings: &Settings, programs: &Programs) -> anyhow::Result<String> {
             text += &format!(", {version}");
         }
     }
-    let Settings { rounds, seconds, workers, connections, .. } = settings;
+    let Settings { rounds, seconds, workers, threads, connections, .. } = settings;
     text += &format!(
-        "\n{workers} workers each; wrk: 1 thread, {connections} connections; \
+        "\n{workers} workers each; wrk: {threads} thread(s), {connections} connections; \
          {rounds} rounds of {seconds} s\n"
     );
     Ok(text)

@@ -16,7 +16,13 @@ pub struct Plot {
     pub up: &'static str,
 }
 
-const SIZE: (u32, u32) = (560, 300);
+const SIZE: (u32, u32) = (500, 300);
+
+/// As in the book's other pictures.
+const FONT: (&str, i32) = ("sans-serif", 13);
+
+/// Above the plot: the name of each line.
+const LEGEND: i32 = 28;
 
 /// They can be told apart on a white and on a dark page, and without colours by
 /// their marks.
@@ -45,6 +51,7 @@ pub fn plot(results: &Results, plot: Plot) -> anyhow::Result<String> {
         let points: Vec<(f64, f64)> = sizes.iter().filter_map(point).collect();
         lines.push((server, points));
     }
+    let label = describe(plot, &lines);
     let top = lines.iter().flat_map(|(_, points)| points).map(|it| it.1);
     let top = top.fold(0.0, f64::max) * 1.05;
     let (Some(&first), Some(&last)) = (sizes.first(), sizes.last()) else {
@@ -55,8 +62,10 @@ pub fn plot(results: &Results, plot: Plot) -> anyhow::Result<String> {
     let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     let mut chart = ChartBuilder::on(&area)
         .margin(8)
-        .x_label_area_size(36)
-        .y_label_area_size(64)
+        .margin_top(LEGEND)
+        .margin_right(28)
+        .x_label_area_size(46)
+        .y_label_area_size(88)
         .build_cartesian_2d(
             (place(first)..place(last))
                 .log_scale()
@@ -69,38 +78,38 @@ pub fn plot(results: &Results, plot: Plot) -> anyhow::Result<String> {
         .disable_x_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.15))
+        .label_style(FONT)
+        .axis_desc_style(FONT)
         .x_desc(across)
         .y_desc(up)
-        .x_label_formatter(&|&x| in_words(if x < 1.0 { 0.0 } else { x }))
+        .x_label_formatter(&|&x| size_in_words(x))
         .y_label_formatter(&|&y| in_words(y))
         .draw()
         .map_err(|error| anyhow!("{error}"))?;
     for (number, (server, points)) in lines.into_iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
-        chart
-            .draw_series(
-                LineSeries::new(points, colour.stroke_width(2)).point_size(3),
-            )
-            .map_err(|error| anyhow!("{error}"))?
-            .label(server)
-            .legend(move |(x, y)| {
-                PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2))
-            });
+        let line = LineSeries::new(points, colour.stroke_width(2)).point_size(3);
+        chart.draw_series(line).map_err(|error| anyhow!("{error}"))?;
+        let (x, y) = (80 + 100 * number as i32, LEGEND / 2);
+        let dash = PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2));
+        area.draw(&dash).map_err(|error| anyhow!("{error}"))?;
+        let font = FONT.into_font();
+        let name = Text::new(server, (x + 26, y - 5), font);
+        area.draw(&name).map_err(|error| anyhow!("{error}"))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
-        .draw()
-        .map_err(|error| anyhow!("{error}"))?;
     area.present().map_err(|error| anyhow!("{error}"))?;
     drop(chart);
     drop(area);
-    Ok(for_any_page(&svg))
+    Ok(for_any_page(&svg, &label))
 }
 
 /// Where a size is on a logarithmic axis, which has no zero.
 fn place(size: usize) -> f64 {
     if size == 0 { 0.3 } else { size as f64 }
+}
+
+fn size_in_words(place: f64) -> String {
+    in_words(if place < 1.0 { 0.0 } else { place })
 }
 
 fn in_words(value: f64) -> String {
@@ -109,9 +118,52 @@ fn in_words(value: f64) -> String {
         .to_owned()
 }
 
+/// The plot in words, for a reader who cannot see it.
+fn describe(plot: Plot, lines: &[(&str, Vec<(f64, f64)>)]) -> String {
+    let mut text = format!("{} by {}.", plot.up, plot.across);
+    for (server, points) in lines {
+        let values: Vec<String> = points
+            .iter()
+            .map(|&(x, y)| format!("{} at {}", in_words(y), size_in_words(x)))
+            .collect();
+        text += &format!(" {server}: {}.", values.join(", "));
+    }
+    text
+}
+
 /// Black becomes the colour of the page's text, so that the plot can be read on a
 /// dark page; the size is that of the page.
-fn for_any_page(svg: &str) -> String {
+fn for_any_page(svg: &str, label: &str) -> String {
     let size = format!("width=\"{}\" height=\"{}\" ", SIZE.0, SIZE.1);
-    svg.replacen(&size, "", 1).replace("#000000", "currentColor")
+    let label = format!("role=\"img\" aria-label=\"{label}\" ");
+    svg.replacen(&size, &label, 1).replace("#000000", "currentColor")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Sample;
+
+    #[test]
+    fn a_plot_is_an_svg_with_a_text() {
+        let samples = [("shared", 0, 5.0), ("shared", 100, 7.5), ("Node", 0, 20.0)];
+        let samples =
+            samples.map(|(server, size, value): (&str, usize, f64)| Sample {
+                section: "s".to_owned(),
+                server: server.to_owned(),
+                size,
+                round: 0,
+                figure: "f".to_owned(),
+                value,
+            });
+        let samples = samples.to_vec();
+        let results = Results { samples, ..Results::default() };
+        let which = Plot { section: "s", figure: "f", across: "idle", up: "p99" };
+        let svg = plot(&results, which).expect("a plot");
+        let label = "aria-label=\"p99 by idle. shared: 5 at 0, 7.5 at 100. Node: 20 at 0.\"";
+        assert!(svg.contains(label), "{svg}");
+        assert!(svg.starts_with("<svg role") && !svg.contains("#000000"), "{svg}");
+        let nothing = Plot { section: "other", ..which };
+        assert!(plot(&results, nothing).is_err());
+    }
 }

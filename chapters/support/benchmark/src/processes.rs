@@ -1,12 +1,9 @@
 //! What `/proc` says about a server's processes.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
-use procfs::{
-    net::{TcpState, tcp},
-    process::{FDTarget, Process as Proc},
-};
-use testkit::{Running, cpu_time};
+use procfs::process::Process as Proc;
+use testkit::{Running, cpu_time, fds};
 
 /// The CPU time that all processes of a server have used so far. It has steps of a
 /// clock tick, usually 10 ms.
@@ -28,21 +25,7 @@ fn memory(pid: i32) -> Option<f64> {
     total.extension.map.get("Pss").map(|&bytes| bytes as f64)
 }
 
-/// How many open connections a process has on `port`: those whose end the client has
-/// not been told.
-pub fn connections(pid: i32, port: u16) -> usize {
-    let Ok(files) = Proc::new(pid).and_then(|it| it.fd()) else { return 0 };
-    let own: HashSet<u64> = files
-        .filter_map(|file| match file.ok()?.target {
-            FDTarget::Socket(inode) => Some(inode),
-            _ => None,
-        })
-        .collect();
-    let is_open =
-        |state| matches!(state, TcpState::Established | TcpState::CloseWait);
-    let entries = tcp().unwrap_or_default().into_iter();
-    entries
-        .filter(|it| it.local_address.port() == port && is_open(it.state.clone()))
-        .filter(|it| own.contains(&it.inode))
-        .count()
+/// How many sockets a process has open.
+pub fn sockets(pid: i32) -> usize {
+    fds(pid).iter().filter(|(_, target)| target.starts_with("socket:")).count()
 }

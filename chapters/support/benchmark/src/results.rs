@@ -1,22 +1,28 @@
 //! Measured values, and what a table says of them.
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+
+use crate::servers::SERVERS;
 
 /// One value, of one server in one round.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    pub section: &'static str,
-    pub server: &'static str,
+    pub section: String,
+    pub server: String,
     /// What grows in this section: workers, connections. Otherwise 0.
     pub size: usize,
     pub round: usize,
-    pub figure: &'static str,
+    pub figure: String,
     pub value: f64,
 }
 
-/// All values of a run.
-#[derive(Clone, Debug, Default)]
-pub struct Results(pub Vec<Sample>);
+/// All values of a run: `results.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// What was measured, and on what.
+    pub machine: String,
+    pub samples: Vec<Sample>,
+}
 
 /// The values of several rounds in three numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,8 +41,8 @@ impl Results {
         size: usize,
         figure: &str,
     ) -> Vec<f64> {
-        let samples = self.0.iter().filter(|it| {
-            (it.section, it.server, it.size, it.figure)
+        let samples = self.samples.iter().filter(|it| {
+            (&*it.section, &*it.server, it.size, &*it.figure)
                 == (section, server, size, figure)
         });
         samples.map(|it| it.value).collect()
@@ -53,39 +59,24 @@ impl Results {
         summary(self.values(section, server, size, figure))
     }
 
-    /// The servers of a section, in the order in which they were measured first.
+    /// The servers of a section, in the order of [`SERVERS`].
     pub fn servers(&self, section: &str) -> Vec<&'static str> {
-        let mut names = Vec::new();
-        for sample in self.0.iter().filter(|it| it.section == section) {
-            if !names.contains(&sample.server) {
-                names.push(sample.server);
-            }
-        }
+        let mut names: Vec<&str> = SERVERS.iter().map(|it| it.name()).collect();
+        names.retain(|name| {
+            self.samples
+                .iter()
+                .any(|it| it.section == section && it.server == *name)
+        });
         names
     }
 
     /// The sizes of a section, ascending.
     pub fn sizes(&self, section: &str) -> Vec<usize> {
-        let samples = self.0.iter().filter(|it| it.section == section);
+        let samples = self.samples.iter().filter(|it| it.section == section);
         let mut sizes: Vec<usize> = samples.map(|it| it.size).collect();
         sizes.sort_unstable();
         sizes.dedup();
         sizes
-    }
-
-    /// Every value, for other programs.
-    pub fn to_json(&self, machine: &str) -> Value {
-        let samples: Vec<Value> = self
-            .0
-            .iter()
-            .map(|it| {
-                json!({
-                    "section": it.section, "server": it.server, "size": it.size,
-                    "round": it.round, "figure": it.figure, "value": it.value,
-                })
-            })
-            .collect();
-        json!({ "machine": machine, "samples": samples })
     }
 }
 

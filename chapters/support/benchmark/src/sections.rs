@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::{
     client::{Idle, kill_the_only_worker, kill_under_load},
     plot::Plot,
@@ -21,7 +23,8 @@ pub struct Settings {
     /// How long wrk runs each time.
     pub seconds: u64,
     pub workers: usize,
-    /// wrk's connections.
+    /// wrk's threads and connections.
+    pub threads: usize,
     pub connections: usize,
     /// wrk's script.
     pub script: std::path::PathBuf,
@@ -32,25 +35,25 @@ pub const SECTIONS: [Section; 7] = [
     Section {
         name: "keep-alive",
         title: "Many requests on a connection",
-        show: Show::Table(&THROUGHPUT),
+        show: Show::Table(&THROUGHPUT, Compare::Others),
         measure: keep_alive,
     },
     Section {
         name: "close",
         title: "A connection for each request",
-        show: Show::Table(&THROUGHPUT),
+        show: Show::Table(&THROUGHPUT, Compare::Others),
         measure: close,
     },
     Section {
         name: "kill",
         title: "kill -9 of a worker",
-        show: Show::Table(&DEATH),
+        show: Show::Table(&DEATH, Compare::Nothing),
         measure: kill,
     },
     Section {
         name: "spread",
         title: "How connections are spread over 4 workers",
-        show: Show::Table(&SPREAD),
+        show: Show::Table(&SPREAD, Compare::Nothing),
         measure: spread,
     },
     Section {
@@ -105,10 +108,18 @@ pub struct Section {
     pub measure: fn(&mut Run<'_>) -> anyhow::Result<()>,
 }
 
+/// Whether a table is followed by others, with ratios.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Compare {
+    /// Ratios to nginx and to Node.
+    Others,
+    Nothing,
+}
+
 /// How a section's results are shown.
 #[derive(Clone, Copy)]
 pub enum Show {
-    Table(&'static [Figure]),
+    Table(&'static [Figure], Compare),
     Plots(&'static [Plot]),
 }
 
@@ -169,12 +180,12 @@ struct Place {
 impl Run<'_> {
     fn add(&mut self, place: Place, values: &[(&'static str, f64)]) {
         for &(figure, value) in values {
-            self.results.0.push(Sample {
-                section: place.section,
-                server: place.server.name(),
+            self.results.samples.push(Sample {
+                section: place.section.to_owned(),
+                server: place.server.name().to_owned(),
                 size: place.size,
                 round: place.round,
-                figure,
+                figure: figure.to_owned(),
                 value,
             });
         }
@@ -204,9 +215,10 @@ impl Run<'_> {
         mode: Mode,
         connections: usize,
     ) -> anyhow::Result<()> {
-        let Settings { script, seconds, .. } = self.settings;
+        let Settings { script, seconds, threads, .. } = self.settings;
+        let client = (*threads, connections);
         let before = cpu_of(&server.running);
-        let seen = wrk(script, server.addr, mode, connections, *seconds)?;
+        let seen = wrk(script, server.addr, mode, client, *seconds)?;
         let used = cpu_of(&server.running) - before;
         let figures = [
             ("rate", seen.per_second),
@@ -228,12 +240,13 @@ impl Run<'_> {
         servers: Vec<Server>,
         mode: Mode,
     ) -> anyhow::Result<()> {
-        let Settings { rounds, workers, connections, .. } = *self.settings;
+        let Settings { rounds, workers, threads, connections, .. } = *self.settings;
+        let client = (threads, connections);
         self.progress.expect(servers.len() * rounds);
         let mut started = Vec::new();
         for &server in &servers {
             let running = server.start(self.programs, workers, FEW)?;
-            wrk(&self.settings.script, running.addr, mode, connections, 1)?;
+            wrk(&self.settings.script, running.addr, mode, client, 1)?;
             started.push((server, running));
         }
         for round in 0..rounds {
@@ -271,10 +284,10 @@ fn kill(run: &mut Run<'_>) -> anyhow::Result<()> {
         for &server in &servers {
             run.progress.step(round, server.name());
             let alone = server.start(run.programs, 1, FEW)?;
-            let next = kill_the_only_worker(&alone)?;
+            let next = kill_the_only_worker(&alone).context(server.name())?;
             drop(alone);
             let both = server.start(run.programs, 2, FEW)?;
-            let death = kill_under_load(&both, 8)?;
+            let death = kill_under_load(&both).context(server.name())?;
             let place = Place { section: "kill", server, size: 0, round };
             let figures = [
                 ("next", milliseconds(next)),

@@ -96,7 +96,9 @@ impl Server {
                     .args(["--workers", &workers.to_string()])
             }
             Server::Chapter5 => Program::new(programs.ours.join("ch05-restart"))
-                .args(["--port", "0", "--workers", &workers.to_string()]),
+                .args(["--port", "0", "--workers", &workers.to_string()])
+                // As in the article, a worker fails after its first answer. Not here.
+                .args(["--crash-after", "0"]),
             Server::Nginx => {
                 let port = free_port();
                 addr = Some(SocketAddr::from(([127, 0, 0, 1], port)));
@@ -108,9 +110,12 @@ impl Server {
             }
             Server::Node => {
                 let script = files.write("cluster.js", include_str!("cluster.js"));
+                // Not port 0: if all workers are dead, Node closes the listener, and
+                // would take another port for the next worker.
+                let port = free_port();
                 Program::new(programs.node.as_ref().context("no node")?)
                     .arg(script)
-                    .arg(workers.to_string())
+                    .args([workers.to_string(), port.to_string()])
             }
         };
         let running = program.limit(RUN_LIMIT).start();

@@ -28,8 +28,8 @@ pub struct Seen {
     pub errors: f64,
 }
 
-/// Runs wrk: one thread with `connections` connections, each with one request at a
-/// time. Blocks for `seconds`.
+/// Runs wrk: its threads have `connections` connections together, each with one
+/// request at a time. Blocks for `seconds`.
 ///
 /// # Errors
 /// If wrk cannot be started, fails, or no request is answered.
@@ -37,11 +37,13 @@ pub fn wrk(
     script: &Path,
     addr: SocketAddr,
     mode: Mode,
-    connections: usize,
+    (threads, connections): (usize, usize),
     seconds: u64,
 ) -> anyhow::Result<Seen> {
     let mut command = Command::new("wrk");
-    command.args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s")]);
+    let threads = threads.min(connections);
+    command.args([format!("-t{threads}"), format!("-c{connections}")]);
+    command.arg(format!("-d{seconds}s"));
     command.args(["--timeout", "10s", "-s"]).arg(script);
     if mode == Mode::Close {
         command.args(["-H", "Connection: close"]);
