@@ -219,7 +219,8 @@ fn torment(sharing: &str, rounds: usize, signal: Signal) {
     let report = background.stop();
     report.assert_none_lost();
     for client in &mut idle {
-        pid(client.get("/"));
+        let response = client.get("/");
+        assert!(response.is_ok(), "{sharing}: {response:?}\n{}", server.describe());
     }
     drop(idle);
     server.signal(Signal::SIGTERM);
