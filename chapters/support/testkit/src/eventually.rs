@@ -14,6 +14,10 @@ const PAUSE: Duration = Duration::from_millis(3);
 /// Waits from this length on count only the time in which the machine was free.
 const PATIENT: Duration = Duration::from_secs(1);
 
+/// A pause that takes longer counts as this: then the whole machine stood still, the
+/// programs under test as well. (Virtual machines do that, for seconds.)
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
 /// Blocks until `condition` holds.
 ///
 /// # Panics
@@ -62,7 +66,7 @@ fn look_until<T>(
     is_time_up: impl Fn() -> bool,
     mut look: impl FnMut() -> Option<T>,
 ) -> Option<T> {
-    let (began, counted) = (Instant::now(), time_limit::used());
+    let (mut began, counted) = (Instant::now(), time_limit::used());
     loop {
         let is_last =
             is_over(within, began.elapsed(), time_limit::used() - counted);
@@ -74,7 +78,9 @@ fn look_until<T>(
         if found.is_some() || is_last {
             return found;
         }
+        let paused = Instant::now();
         sleep(PAUSE);
+        began += paused.elapsed().saturating_sub(LONGEST_PAUSE);
     }
 }
 
