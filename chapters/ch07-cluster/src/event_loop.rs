@@ -4,7 +4,7 @@
 use std::{
     io::{self, ErrorKind},
     mem,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd},
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -15,23 +15,14 @@ use ch04_events::SignalPipe;
 use ch05_restart::{Handler, MAX_HEAD, Request, Response};
 use ch06_reload::backlog::accept_distant;
 use cli::{ACCEPT_PAUSE, LogLimit, complain, reason};
-use mio::{
-    Events, Interest, Poll, Token,
-    net::{TcpListener, TcpStream},
-    unix::SourceFd,
-};
-use nix::{
-    poll::PollFd,
-    sys::{
-        epoll::{Epoll, EpollEvent, EpollFlags},
-        socket::{setsockopt, sockopt::TcpNoDelay},
-    },
-};
+use mio::{Events, Interest, Poll, Token, net::TcpStream, unix::SourceFd};
+use nix::poll::PollFd;
 use serde_json::{Value, json};
 use slab::Slab;
 
 use crate::{
     connection::{Connection, Turn},
+    listeners::{LISTENERS, Listeners},
     peers::{PEERS, Peers},
     print::Date,
     serve::WINDOW,
@@ -52,23 +43,13 @@ const BUSY_LIMIT: Duration = Duration::from_secs(1);
 /// Events in a turn.
 const EVENTS: usize = 1024;
 
-/// After so many connections, a worker goes to the end of a listener's queue of
-/// workers that wait.
-const ACCEPTS: u64 = 16;
-
-/// A connection wakes one worker. If that one is stopped at this moment, or busy, the
-/// others look after this time whether a connection waits.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
-
 /// Deadlines are looked at so often at most. So a deadline can be late by that.
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 // ANCHOR_END: limits
 
 // ANCHOR: tokens
-/// What epoll calls the descriptors that are no connections. A connection's token is
-/// its index in the slab; a listener's is its number behind this.
-const LISTENERS: usize = usize::MAX / 2;
-const MOST_SLOTS: u64 = 1 << 20;
+/// What epoll calls the descriptors that are no connections and no listeners. A
+/// connection's token is its index in the slab.
 const SIGNALS: Token = Token(usize::MAX);
 const CHANNEL: Token = Token(usize::MAX - 1);
 // ANCHOR_END: tokens
@@ -77,14 +58,11 @@ const CHANNEL: Token = Token(usize::MAX - 1);
 /// A worker of chapter 7. Its handler is one of chapter 5.
 pub struct EventLoop<H> {
     pub(crate) poll: Poll,
-    /// The same epoll, for what `mio` does not offer.
-    epoll: Epoll,
     handler: H,
     signals: SignalPipe,
     /// `None`: it is closed.
     channel: Option<FdChannel>,
-    /// None: it has not arrived yet, the primary accepts, or the worker drains.
-    listeners: Vec<Listener>,
+    listeners: Listeners,
     /// There may be something to receive or to send. Epoll says it once
     /// (edge-triggered), so it is remembered.
     is_receivable: bool,
@@ -112,18 +90,6 @@ pub struct EventLoop<H> {
 }
 // ANCHOR_END: fields
 
-// ANCHOR: listener
-/// A listener, and its number with the primary.
-struct Listener {
-    slot: u64,
-    socket: TcpListener,
-    /// Since then epoll says when a connection waits. `None`: it does not.
-    watched_at: Option<Instant>,
-    /// Connections that were accepted from it.
-    accepted: u64,
-}
-// ANCHOR_END: listener
-
 // ANCHOR: drain
 /// A worker that drains accepts no more. It exits when its connections are closed, or
 /// at `until`.
@@ -137,28 +103,6 @@ struct Drain {
     is_stop: bool,
 }
 // ANCHOR_END: drain
-
-// ANCHOR: watch_listener
-impl Listener {
-    /// From now on epoll says when a connection waits, as long as one does
-    /// (level-triggered). It wakes the worker that watches the longest, if that one
-    /// waits.
-    fn watch(&mut self, epoll: &Epoll, now: Instant) -> io::Result<()> {
-        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
-        let token = LISTENERS as u64 + self.slot;
-        epoll.add(&self.socket, EpollEvent::new(flags, token))?;
-        self.watched_at = Some(now);
-        Ok(())
-    }
-
-    /// To close the listener is not enough: the primary has a copy (epoll(7)).
-    fn unwatch(&mut self, epoll: &Epoll) {
-        if self.watched_at.take().is_some() {
-            let _ = epoll.delete(&self.socket);
-        }
-    }
-}
-// ANCHOR_END: watch_listener
 
 impl<H: Handler> EventLoop<H> {
     // ANCHOR: new
@@ -174,9 +118,7 @@ impl<H: Handler> EventLoop<H> {
         max_connections: usize,
     ) -> io::Result<EventLoop<H>> {
         let poll = Poll::new()?;
-        // SAFETY: the descriptor is open as long as `poll` lives.
-        let epoll = unsafe { BorrowedFd::borrow_raw(poll.as_raw_fd()) };
-        let epoll = Epoll(epoll.try_clone_to_owned()?);
+        let listeners = Listeners::new(&poll)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         let fd = signals.as_fd().as_raw_fd();
         poll.registry().register(
@@ -188,11 +130,10 @@ impl<H: Handler> EventLoop<H> {
         poll.registry().register(&mut SourceFd(&fd), CHANNEL, both)?;
         Ok(EventLoop {
             poll,
-            epoll,
             handler,
             signals,
             channel: Some(channel),
-            listeners: Vec::new(),
+            listeners,
             is_receivable: true,
             has_hung_up: false,
             accept_at: None,
@@ -223,7 +164,8 @@ impl<H: Handler> EventLoop<H> {
             // Before epoll_wait(2): if this process was stopped meanwhile (SIGSTOP),
             // what has arrived counts before what the clock says.
             let seen = Instant::now();
-            self.watch_listeners(seen)?;
+            self.accept_at.take_if(|at| *at <= seen);
+            self.listeners.watch(self.has_room(), seen)?;
             self.wait(&mut events, seen)?;
             let now = Instant::now();
             for event in &events {
@@ -266,8 +208,7 @@ impl<H: Handler> EventLoop<H> {
             Some(Duration::ZERO)
         } else {
             let drain = self.drain.as_ref().map(|drain| drain.until);
-            let watched = self.listeners.iter().filter_map(|it| it.watched_at);
-            let look = watched.min().map(|at| at + LOOK_PAUSE);
+            let look = self.listeners.deadline();
             let times = [self.sweep_at, self.accept_at, drain, look];
             let next = times.into_iter().flatten().min();
             next.map(|at| at.saturating_duration_since(now))
@@ -292,43 +233,14 @@ impl<H: Handler> EventLoop<H> {
     // ANCHOR_END: wait
 
     // ANCHOR: accept
-    /// Lets epoll watch the listeners as long as there is room. All workers watch the
-    /// same ones: with `EPOLLEXCLUSIVE`, a connection wakes one of them.
-    fn watch_listeners(&mut self, now: Instant) -> io::Result<()> {
-        self.accept_at.take_if(|at| *at <= now);
-        let has_room = self.has_room();
-        for listener in &mut self.listeners {
-            let is_old = |at: Instant| at + LOOK_PAUSE <= now;
-            if !has_room || listener.watched_at.is_some_and(is_old) {
-                listener.unwatch(&self.epoll);
-            }
-            // Epoll looks at a listener when it is added.
-            if has_room && listener.watched_at.is_none() {
-                listener.watch(&self.epoll, now)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Accepts a connection. The next one may go to a worker that has less to do.
-    fn accept(&mut self, token: usize, now: Instant) {
-        let slot = (token - LISTENERS) as u64;
-        let has_room = self.has_room();
-        let listener = self.listeners.iter_mut().find(|it| it.slot == slot);
-        let Some(listener) = listener.filter(|_| has_room) else { return };
-        match listener.socket.accept() {
-            Ok((stream, _)) => {
-                listener.accepted += 1;
-                if listener.accepted % ACCEPTS == 0 {
-                    // It is watched again before the loop waits.
-                    listener.unwatch(&self.epoll);
-                }
-                self.add(stream, now);
-            }
-            // Another worker was faster.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            // The client is gone (accept(2)).
-            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+    fn accept(&mut self, listener: usize, now: Instant) {
+        if !self.has_room() {
+            return;
+        }
+        match self.listeners.accept(listener) {
+            Ok(Some(stream)) => drop(self.add(stream, now)),
+            Ok(None) => {}
             Err(error) => self.pause_accepting(&error, now),
         }
     }
@@ -515,7 +427,7 @@ impl<H: Handler> EventLoop<H> {
                 self.on_go(message["n"].as_u64());
             }
             Received::Message(message) if message["act"] == "release" => {
-                self.stop_accepting(|slot| message["slot"] == slot);
+                self.listeners.close(|slot| message["slot"] == slot);
             }
             Received::Message(message) => self.handler.on_message(&message),
             Received::Internal(message) => {
@@ -552,10 +464,8 @@ impl<H: Handler> EventLoop<H> {
                 if self.drain.is_some() || message["accept"] == false {
                     return;
                 }
-                self.start_accepting(
-                    message["slot"].as_u64().unwrap_or(0),
-                    listener,
-                )
+                let slot = message["slot"].as_u64().unwrap_or(0);
+                self.listeners.add(slot, listener)
             }
             Handle::Tcp(stream) => stream.set_nonblocking(true).map(|()| {
                 let index = self.add(TcpStream::from_std(stream), now);
@@ -576,31 +486,6 @@ impl<H: Handler> EventLoop<H> {
             let why = format!("cannot use a handle: {}", reason(&error));
             self.errors.complain(now, why);
         }
-    }
-
-    fn start_accepting(
-        &mut self,
-        slot: u64,
-        socket: std::net::TcpListener,
-    ) -> io::Result<()> {
-        socket.set_nonblocking(true)?;
-        // Linux passes it on to the connections: no response waits for an ACK.
-        setsockopt(&socket, TcpNoDelay, &true)?;
-        let socket = TcpListener::from_std(socket);
-        let slot = slot.min(MOST_SLOTS);
-        let (watched_at, accepted) = (None, 0);
-        self.listeners.push(Listener { slot, socket, watched_at, accepted });
-        Ok(())
-    }
-
-    /// Closes this worker's copies of some listeners.
-    fn stop_accepting(&mut self, is_meant: impl Fn(u64) -> bool) {
-        for listener in &mut self.listeners {
-            if is_meant(listener.slot) {
-                listener.unwatch(&self.epoll);
-            }
-        }
-        self.listeners.retain(|it| !is_meant(it.slot));
     }
     // ANCHOR_END: on_handle
 
@@ -626,10 +511,10 @@ impl<H: Handler> EventLoop<H> {
             return;
         }
         // It may have been woken for a connection that no other worker hears of.
-        for slot in self.listeners.iter().map(|it| it.slot).collect::<Vec<_>>() {
-            self.accept(LISTENERS + slot as usize, since);
+        for listener in self.listeners.tokens() {
+            self.accept(listener, since);
         }
-        self.stop_accepting(|_| true);
+        self.listeners.close(|_| true);
         for (_, connection) in &self.connections {
             // One that was accepted at the very end may not hear its client.
             accept_distant(connection);

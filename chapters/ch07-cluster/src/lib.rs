@@ -7,6 +7,7 @@ mod event_loop;
 mod hand_over;
 mod head;
 mod introductions;
+mod listeners;
 mod peers;
 mod primary;
 mod print;
