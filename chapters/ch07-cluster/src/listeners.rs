@@ -18,9 +18,8 @@ use nix::sys::{
 // ANCHOR_END: top
 
 // ANCHOR: limits
-/// What epoll calls a listener: its number behind this.
+/// What epoll calls the listeners: numbers from this one on.
 pub const LISTENERS: usize = usize::MAX / 2;
-const MOST_SLOTS: u64 = 1 << 20;
 
 /// After so many connections, a worker goes to the end of a listener's queue of
 /// workers that wait.
@@ -38,10 +37,12 @@ pub struct Listeners {
     epoll: Epoll,
     /// None: they have not arrived yet, the primary accepts, or the worker drains.
     list: Vec<Listener>,
+    next_token: usize,
 }
 
-/// A listener, and its number with the primary.
 struct Listener {
+    token: usize,
+    /// Its number with the primary. Another parent may give all the same one.
     slot: u64,
     socket: TcpListener,
     /// Since then epoll says when a connection waits. `None`: it does not.
@@ -61,7 +62,7 @@ impl Listeners {
         // SAFETY: the descriptor is open as long as `poll` lives.
         let epoll = unsafe { BorrowedFd::borrow_raw(poll.as_raw_fd()) };
         let epoll = Epoll(epoll.try_clone_to_owned()?);
-        Ok(Listeners { epoll, list: Vec::new() })
+        Ok(Listeners { epoll, list: Vec::new(), next_token: LISTENERS })
     }
 
     /// Adds a listener. It is not watched yet.
@@ -77,8 +78,10 @@ impl Listeners {
         // Linux passes it on to the connections: no response waits for an ACK.
         setsockopt(&socket, TcpNoDelay, &true)?;
         let socket = TcpListener::from_std(socket);
-        let slot = slot.min(MOST_SLOTS);
-        self.list.push(Listener { slot, socket, watched_at: None, accepted: 0 });
+        let token = self.next_token;
+        self.next_token += 1;
+        let (watched_at, accepted) = (None, 0);
+        self.list.push(Listener { token, slot, socket, watched_at, accepted });
         Ok(())
     }
 
@@ -128,7 +131,7 @@ impl Listeners {
     /// Those of accept(2): usually no descriptor is free.
     pub fn accept(&mut self, token: usize) -> io::Result<Option<TcpStream>> {
         let mut list = self.list.iter_mut();
-        let Some(listener) = list.find(|it| it.token() == token) else {
+        let Some(listener) = list.find(|it| it.token == token) else {
             return Ok(None);
         };
         match listener.socket.accept() {
@@ -149,23 +152,19 @@ impl Listeners {
 
     /// The tokens of all listeners.
     pub fn tokens(&self) -> Vec<usize> {
-        self.list.iter().map(Listener::token).collect()
+        self.list.iter().map(|it| it.token).collect()
     }
     // ANCHOR_END: accept
 }
 
 // ANCHOR: listener
 impl Listener {
-    fn token(&self) -> usize {
-        LISTENERS + self.slot as usize
-    }
-
     /// From now on epoll says when a connection waits, as long as one does
     /// (level-triggered). It wakes the worker that watches the longest, if that one
     /// waits.
     fn watch(&mut self, epoll: &Epoll, now: Instant) -> io::Result<()> {
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
-        epoll.add(&self.socket, EpollEvent::new(flags, self.token() as u64))?;
+        epoll.add(&self.socket, EpollEvent::new(flags, self.token as u64))?;
         self.watched_at = Some(now);
         Ok(())
     }

@@ -4,13 +4,18 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{GET, SHARINGS, SOON, kept, load, pid, program, server, serving};
+use ch02_balance::Received;
+use common::{
+    GET, SHARINGS, SOON, alone, kept, load, pid, program, server, serving,
+};
+use serde_json::json;
 use testkit::http::{self, Client};
 use testkit::load::Kind;
-use testkit::{Process, Running, Signal, assert_all_gone, eventually};
+use testkit::{Process, Running, Signal, assert_all_gone, cpu_time, eventually};
 
 #[test]
 fn round_robin_spreads_1000_long_connections_with_one_apart_at_most() {
@@ -269,6 +274,31 @@ fn few_descriptors_are_no_outage() {
         drop(background);
         pid(http::get(server.addr()));
     }
+}
+
+/// A parent in Node numbers nothing. A worker may get several listeners all the same.
+#[test]
+fn a_worker_can_have_several_listeners() {
+    let mut worker = alone(&[]);
+    let mut addrs = vec![worker.addr];
+    for _ in 0..3 {
+        let another = TcpListener::bind("127.0.0.1:0").expect("a port");
+        addrs.push(another.local_addr().expect("an address"));
+        let sent = worker.channel.send_handle(
+            "net.Server",
+            json!("server"),
+            another.into(),
+        );
+        sent.expect("to send");
+        assert!(matches!(worker.next(), Received::Acked));
+    }
+    let before = cpu_time(worker.worker.pid());
+    for addr in addrs.iter().cycle().take(40) {
+        assert_eq!(pid(http::get(*addr)), worker.worker.pid());
+    }
+    thread::sleep(Duration::from_millis(300));
+    let used = cpu_time(worker.worker.pid()) - before;
+    assert!(used < Duration::from_millis(150), "a busy loop: {used:?}");
 }
 
 /// A full worker does not watch its listener. It does so again once there is room.
