@@ -114,9 +114,13 @@ crash() {
   show_log
   unset RUST_BACKTRACE
   type_in 'for i in 1 2 3; do curl -s http://127.0.0.1:1337; done'
-  type_in 'curl -s http://127.0.0.1:1337/slow || echo lost & sleep 0.3'
-  type_in 'curl -s http://127.0.0.1:1337/panic || echo lost; wait %%'
-  type_in 'curl -s http://127.0.0.1:1337/slow || echo lost & sleep 0.3'
-  type_in 'curl -s http://127.0.0.1:1337/abort || echo lost; wait %%'
+  local path
+  for path in panic abort; do
+    type_in 'curl -s http://127.0.0.1:1337/slow || echo "slow: lost" & sleep 0.3'
+    type_in "curl -s http://127.0.0.1:1337/$path || echo '$path: lost'; wait"
+    # What became of a process. The message of a panic has a thread and a place in it.
+    show_log >"$work/shown"
+    grep -E '^(Exited|Signaled)' "$work/shown" || true
+  done
   type_in 'curl -s http://127.0.0.1:1337 || echo "curl exits with $?"'
 }

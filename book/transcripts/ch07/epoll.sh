@@ -14,4 +14,5 @@ type_in "kill $worker"
 until_log 'Signaled'
 show_log
 type_in "cat <&3; echo 'the end of the stream'"
+type_in 'curl -s http://127.0.0.1:1337'
 exec 3>&-

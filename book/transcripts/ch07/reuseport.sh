@@ -17,4 +17,4 @@ half() { [ "$(wc -l <answers)" -gt 0 ]; }
 until_true 5 half
 sleep 0.5
 type_in "kill -9 $first; sleep 1"
-type_in 'sort answers | uniq -c' | counted
+type_in 'sort answers | uniq -c; rm answers' | counted

@@ -27,7 +27,7 @@ fn main() -> io::Result<()> {
     }
 }
 
-/// A listener that allows others on the same port. It must be set before bind(2).
+/// A listener that allows others on the same port. This must be set before bind(2).
 fn open(address: SocketAddrV4) -> io::Result<TcpListener> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;

@@ -1,4 +1,4 @@
-//! Step 4: two workers as threads of one process; with `processes`, as processes.
+//! Two workers as threads of one process; with `processes`, as processes.
 
 use std::io::{self, Read, Write};
 use std::net::TcpListener;

@@ -52,7 +52,7 @@ pub struct Turn<'a> {
     pub must_close: bool,
     /// Makes the response to a request.
     pub handle: &'a mut dyn FnMut(&Request) -> Response,
-    /// What was read, before it belongs to a connection.
+    /// The buffer that every read fills.
     pub input: &'a mut [u8],
     /// Responses that are not written yet.
     pub output: &'a mut Vec<u8>,
@@ -75,8 +75,9 @@ pub struct Connection {
     /// There may be something to read. Epoll says it once (edge-triggered), so it is
     /// remembered until a read finds nothing.
     is_readable: bool,
-    /// The client has ended its side: epoll says so, and a read has found it.
+    /// Epoll has reported the end of the client's side; no read has returned 0 yet.
     is_ending: bool,
+    /// A read has returned 0.
     has_ended: bool,
     /// `input` may have another complete request.
     has_more: bool,
@@ -84,7 +85,7 @@ pub struct Connection {
     deadline: Instant,
     /// It was answered no request yet.
     is_fresh: bool,
-    /// What epoll watches. It is told only if the client keeps us waiting.
+    /// What epoll watches: nothing before the first call of `watch`.
     watched: Option<Interest>,
     /// The loop goes on with it in the next turn.
     pub is_queued: bool,
@@ -149,8 +150,9 @@ impl Connection {
     // ANCHOR_END: new
 
     // ANCHOR: watch
-    /// Lets epoll watch the connection: from now on, if it does not yet; and until the
-    /// client reads, if it does not.
+    /// Registers the connection with epoll, to read. Once a response could not be
+    /// written at once, also to write: that stays, and costs nothing, because epoll says
+    /// it once (edge-triggered).
     ///
     /// # Errors
     /// Those of epoll_ctl(2).

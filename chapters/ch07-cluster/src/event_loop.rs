@@ -393,9 +393,11 @@ impl<H: Handler> EventLoop<H> {
 
     // ANCHOR: on_channel
     /// Receives from the primary. A worker that is full leaves connections in the
-    /// channel.
+    /// channel; but one that drains must hear to which workers it can give its own.
     fn receive(&mut self, now: Instant) -> io::Result<()> {
-        while self.is_receivable && (self.room() > 0 || self.has_hung_up) {
+        while self.is_receivable
+            && (self.room() > 0 || self.has_hung_up || self.drain.is_some())
+        {
             // Each line may be a connection.
             let lines = self.room().clamp(1, WINDOW as u64) as usize;
             let Some(channel) = &mut self.channel else { return Ok(()) };
@@ -510,13 +512,14 @@ impl<H: Handler> EventLoop<H> {
             drain.until = drain.until.min(until);
             return;
         }
-        // It may have been woken for a connection that no other worker hears of.
+        // epoll may have woken only this worker for a connection: accept it.
         for listener in self.listeners.tokens() {
             self.accept(listener, since);
         }
         self.listeners.close(|_| true);
         for (_, connection) in &self.connections {
-            // One that was accepted at the very end may not hear its client.
+            // If the listener has begun to drop packets (chapter 6), a connection that
+            // was accepted at the very end does so, too.
             accept_distant(connection);
         }
         self.drain =

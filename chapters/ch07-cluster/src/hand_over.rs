@@ -11,8 +11,9 @@
 //!   <-  {"act":"taken","n":5,"room":1,"load":8}   from here on the taker serves it
 //! ```
 //!
-//! At every moment one of the two serves the connection. If the taker dies before
-//! `taken`, the giver goes on with it.
+//! Never do both serve the connection. Between `take` and `taken` neither does: a
+//! request that arrives then waits in the socket. If the taker dies before `taken`, the
+//! giver goes on.
 
 use std::collections::{BTreeMap, VecDeque};
 // ANCHOR_END: top

@@ -31,7 +31,7 @@ Usage: ch07-cluster [--addr 127.0.0.1] [--port 1337] [--workers N]
   --port PORT             listen on this port; 0 takes a free one
   --workers N             1 to 1024 workers; by default one for each CPU
   --sharing shared        all workers accept from the same listener
-  --sharing round-robin   the parent accepts, and passes connections in turn
+  --sharing round-robin   the primary accepts, and passes connections in turn
   --sharing reuseport     each worker has a listener of its own
   --max-connections N     the most connections of a worker (16384)
   --poll                  the workers of chapter 5, which use poll(2)
@@ -40,7 +40,7 @@ Usage: ch07-cluster [--addr 127.0.0.1] [--port 1337] [--workers N]
 
   worker                  a child (needs a channel)
 
-Signals to the parent:
+Signals to the primary:
   SIGHUP    replace the workers one by one
   SIGTTIN   a worker more           SIGTTOU   a worker fewer
   SIGUSR1   print the state of all workers as one line of JSON

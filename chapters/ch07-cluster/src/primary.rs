@@ -43,7 +43,8 @@ use crate::{
 
 // ANCHOR: is_primary
 /// Whether this process is the primary, and no worker: like Node's
-/// `cluster.isPrimary`. A worker has a channel to its primary.
+/// `cluster.isPrimary`. A worker has a channel to its primary. Ask before
+/// [`serve`](crate::serve), which takes the channel out of the environment.
 pub fn is_primary() -> bool {
     env::var_os("NODE_CHANNEL_FD").is_none()
 }
@@ -93,7 +94,7 @@ impl Primary {
 
 // ANCHOR: limits
 /// Connections that are accepted in a row.
-const ACCEPTS: usize = 64;
+const ACCEPTS_IN_A_ROW: usize = 64;
 
 /// The most workers to which a worker that drains gives its connections.
 const MOST_TAKERS: usize = 8;
@@ -456,7 +457,7 @@ impl Running {
     // ANCHOR: accept
     /// Accepts what waits, as long as a worker has room. No byte of it is read here.
     fn accept(&mut self, now: Instant) {
-        for _ in 0..ACCEPTS {
+        for _ in 0..ACCEPTS_IN_A_ROW {
             if !self.returned.is_empty() || !self.assignment.has_room(now) {
                 return;
             }

@@ -28,7 +28,8 @@ const RESERVE: u64 = 64;
 // ANCHOR_END: limits
 
 // ANCHOR: serve
-/// Serves as a worker: blocks until it has drained, and returns its exit code.
+/// Serves as a worker: blocks until it has drained, and returns its exit code. Call it
+/// at the beginning of `main`, before any thread starts: it changes the environment.
 ///
 /// # Errors
 /// If this process has no channel to a parent, and those of a few system calls that

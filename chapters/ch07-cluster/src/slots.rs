@@ -48,14 +48,15 @@ impl Slots {
     pub fn for_new_worker(&self) -> usize {
         let starting =
             |slot| self.starting.values().filter(|&&it| it == slot).count();
-        let others = |slot| {
+        let most_listeners = |slot| {
             let of_slot = self.workers.values().filter(|it| it.contains(&slot));
             of_slot.map(Vec::len).max().unwrap_or(0)
         };
-        let alone = |slot| {
-            self.count(slot) + starting(slot) - usize::from(others(slot) > 1)
+        let own_workers = |slot| {
+            self.count(slot) + starting(slot)
+                - usize::from(most_listeners(slot) > 1)
         };
-        (0..self.count).min_by_key(|&slot| alone(slot)).unwrap_or(0)
+        (0..self.count).min_by_key(|&slot| own_workers(slot)).unwrap_or(0)
     }
 
     /// A worker starts. It will get this listener.

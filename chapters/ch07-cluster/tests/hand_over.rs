@@ -63,6 +63,21 @@ fn idle_connections_go_to_the_other_worker_and_the_giver_exits() {
     assert_eq!(pid(clients[0].get("/")), taker.worker.pid());
 }
 
+/// It reads no further connections from its channel, but it reads who takes them.
+#[test]
+fn a_full_worker_gives_its_connections_too() {
+    let mut giver = alone(&["--max-connections", "10"]);
+    let mut taker = alone_on(giver.listener.try_clone().expect("a copy"), &[]);
+    let mut clients = clients_of(&giver, &taker, 10);
+    drain(&mut giver);
+    introduce(&mut giver, &mut taker);
+    giver.send(json!({"act": "last", "stop": false}));
+    assert_eq!(giver.worker.wait(SOON).code(), Some(0));
+    for client in &mut clients {
+        assert_eq!(pid(client.get("/")), taker.worker.pid());
+    }
+}
+
 /// The primary introduces them, and then it is stopped: nothing depends on it.
 #[test]
 fn a_half_sent_request_stays_and_its_connection_follows_when_it_is_idle() {
