@@ -44,7 +44,7 @@ use crate::{
 // ANCHOR: is_primary
 /// Whether this process is the primary, and no worker: like Node's
 /// `cluster.isPrimary`. A worker has a channel to its primary. Ask before
-/// [`serve`](crate::serve), which takes the channel out of the environment.
+/// [`serve`](fn@crate::serve), which takes the channel out of the environment.
 pub fn is_primary() -> bool {
     env::var_os("NODE_CHANNEL_FD").is_none()
 }
