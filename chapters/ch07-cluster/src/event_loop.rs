@@ -234,11 +234,11 @@ impl<H: Handler> EventLoop<H> {
 
     // ANCHOR: accept
     /// Accepts a connection. The next one may go to a worker that has less to do.
-    fn accept(&mut self, listener: usize, now: Instant) {
+    fn accept(&mut self, token: usize, now: Instant) {
         if !self.has_room() {
             return;
         }
-        match self.listeners.accept(listener) {
+        match self.listeners.accept(token) {
             Ok(Some(stream)) => drop(self.add(stream, now)),
             Ok(None) => {}
             Err(error) => self.pause_accepting(&error, now),
@@ -513,8 +513,8 @@ impl<H: Handler> EventLoop<H> {
             return;
         }
         // epoll may have woken only this worker for a connection: accept it.
-        for listener in self.listeners.tokens() {
-            self.accept(listener, since);
+        for token in self.listeners.tokens() {
+            self.accept(token, since);
         }
         self.listeners.close(|_| true);
         for (_, connection) in &self.connections {

@@ -48,17 +48,23 @@ fn drain(giver: &mut Alone) {
     giver.wait_for_drain();
 }
 
+/// The taker gets all connections of a worker that drains, and that one exits.
+#[track_caller]
+fn assert_all_move(giver: &mut Alone, taker: &mut Alone, clients: &mut [Client]) {
+    introduce(giver, taker);
+    giver.send(json!({"act": "last", "stop": false}));
+    assert_eq!(giver.worker.wait(SOON).code(), Some(0));
+    for client in clients {
+        assert_eq!(pid(client.get("/")), taker.worker.pid());
+    }
+}
+
 #[test]
 fn idle_connections_go_to_the_other_worker_and_the_giver_exits() {
     let (mut giver, mut taker) = two(&[]);
     let mut clients = clients_of(&giver, &taker, 200);
     drain(&mut giver);
-    introduce(&mut giver, &mut taker);
-    giver.send(json!({"act": "last", "stop": false}));
-    assert_eq!(giver.worker.wait(SOON).code(), Some(0));
-    for client in &mut clients {
-        assert_eq!(pid(client.get("/")), taker.worker.pid());
-    }
+    assert_all_move(&mut giver, &mut taker, &mut clients);
     // They are kept there, too.
     assert_eq!(pid(clients[0].get("/")), taker.worker.pid());
 }
@@ -70,12 +76,7 @@ fn a_full_worker_gives_its_connections_too() {
     let mut taker = alone_on(giver.listener.try_clone().expect("a copy"), &[]);
     let mut clients = clients_of(&giver, &taker, 10);
     drain(&mut giver);
-    introduce(&mut giver, &mut taker);
-    giver.send(json!({"act": "last", "stop": false}));
-    assert_eq!(giver.worker.wait(SOON).code(), Some(0));
-    for client in &mut clients {
-        assert_eq!(pid(client.get("/")), taker.worker.pid());
-    }
+    assert_all_move(&mut giver, &mut taker, &mut clients);
 }
 
 /// The primary introduces them, and then it is stopped: nothing depends on it.
