@@ -3,7 +3,6 @@
 mod common;
 
 use std::{
-    fs,
     net::TcpStream,
     time::{Duration, Instant},
 };
@@ -27,13 +26,7 @@ fn kill_and_count(server: &Running, name: &str) -> u64 {
     let pid = child_named(server, name);
     let victim = process(pid);
     victim.signal(Signal::SIGSTOP);
-    eventually("the victim stands still", LONG, || {
-        let stat =
-            fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.trim_start().starts_with('T'))
-    });
+    eventually("the victim stands still", LONG, || victim.stopped());
     let held = connections(pid);
     victim.signal(Signal::SIGKILL);
     held as u64

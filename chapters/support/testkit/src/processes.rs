@@ -44,6 +44,12 @@ impl Process {
         self.alive() && kill(Pid::from_raw(self.pid), signal).is_ok()
     }
 
+    /// Whether all its threads stand still after a SIGSTOP. It may be a moment after
+    /// the signal.
+    pub fn stopped(&self) -> bool {
+        self.stat().is_some_and(|stat| stat.state == 'T')
+    }
+
     /// Its program and arguments, for messages; empty for a zombie.
     pub fn command_line(&self) -> String {
         let words = process::Process::new(self.pid).and_then(|it| it.cmdline());
