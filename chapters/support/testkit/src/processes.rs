@@ -44,8 +44,8 @@ impl Process {
         self.alive() && kill(Pid::from_raw(self.pid), signal).is_ok()
     }
 
-    /// Whether all its threads stand still after a SIGSTOP. It may be a moment after
-    /// the signal.
+    /// Whether its first thread is stopped, as after SIGSTOP. kill(2) may return a
+    /// moment before.
     pub fn stopped(&self) -> bool {
         self.stat().is_some_and(|stat| stat.state == 'T')
     }
