@@ -40,12 +40,13 @@ Usage: cargo run --release -p benchmark -- [--rounds 7] [--seconds 3]
   --workers N       workers of each server
   --threads N       wrk's threads
   --connections N   wrk's connections
-  --only SECTIONS   keep-alive, close, kill, spread, workers, connections, idle
+  --only SECTIONS   keep-alive, close, keep-alive-threads, close-threads, kill,
+                    spread, workers, connections, idle
   --out DIR         where tables, plots and results.json go (target/benchmark)
   --from FILE       measures nothing: tables and plots of an earlier run
   --help            show this
 
-All of it takes about a quarter of an hour.
+All of it takes about twenty minutes.
 ";
 
 /// For wrk's 10,000 connections, and those of a server.

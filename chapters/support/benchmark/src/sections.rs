@@ -31,7 +31,7 @@ pub struct Settings {
 }
 
 /// The sections, in their order: name, title, and what is shown of it.
-pub const SECTIONS: [Section; 7] = [
+pub const SECTIONS: [Section; 9] = [
     Section {
         name: "keep-alive",
         title: "Many requests on a connection",
@@ -43,6 +43,18 @@ pub const SECTIONS: [Section; 7] = [
         title: "A connection for each request",
         show: Show::Table(&THROUGHPUT, Compare::Others),
         measure: close,
+    },
+    Section {
+        name: "keep-alive-threads",
+        title: "Many requests on a connection, a thread of wrk for each worker",
+        show: Show::Table(&THREADS, Compare::Others),
+        measure: keep_alive_threads,
+    },
+    Section {
+        name: "close-threads",
+        title: "A connection for each request, a thread of wrk for each worker",
+        show: Show::Table(&THREADS, Compare::Others),
+        measure: close_threads,
     },
     Section {
         name: "kill",
@@ -127,13 +139,22 @@ const fn figure(name: &'static str, head: &'static str, digits: usize) -> Figure
     Figure { name, head, digits }
 }
 
-const THROUGHPUT: [Figure; 7] = [
+const THROUGHPUT: [Figure; 8] = [
     figure("rate", "requests/s", 0),
     figure("p50", "p50, µs", 0),
     figure("p99", "p99, µs", 0),
     figure("p999", "p99.9, µs", 0),
     figure("cpu", "CPU time of a request, µs", 1),
+    figure("client", "wrk uses of a CPU, %", 0),
     figure("memory", "memory of a worker, MB", 2),
+    figure("errors", "errors", 0),
+];
+
+const THREADS: [Figure; 5] = [
+    figure("rate", "requests/s", 0),
+    figure("p99", "p99, µs", 0),
+    figure("cpu", "CPU time of a request, µs", 1),
+    figure("client", "wrk uses of a CPU, %", 0),
     figure("errors", "errors", 0),
 ];
 
@@ -197,6 +218,13 @@ impl Run<'_> {
         servers
     }
 
+    /// Those that keep connections for further requests.
+    fn that_keep(&self) -> Vec<Server> {
+        let mut servers = self.installed();
+        servers.retain(|it| it.keeps_connections());
+        servers
+    }
+
     /// Those that keep connections, for plots one of each kind.
     fn one_of_each(&self) -> Vec<Server> {
         let mut servers = self.installed();
@@ -213,10 +241,9 @@ impl Run<'_> {
         place: Place,
         server: &Started,
         mode: Mode,
-        connections: usize,
+        client: (usize, usize),
     ) -> anyhow::Result<()> {
-        let Settings { script, seconds, threads, .. } = self.settings;
-        let client = (*threads, connections);
+        let Settings { script, seconds, .. } = self.settings;
         let before = cpu_of(&server.running);
         let seen = wrk(script, server.addr, mode, client, *seconds)?;
         let used = cpu_of(&server.running) - before;
@@ -226,6 +253,7 @@ impl Run<'_> {
             ("p99", seen.p99),
             ("p999", seen.p999),
             ("cpu", used.as_secs_f64() * 1e6 / seen.requests),
+            ("client", seen.cpu),
             ("memory", worker_memory(&server.running)),
             ("errors", seen.errors),
         ];
@@ -239,8 +267,9 @@ impl Run<'_> {
         section: &'static str,
         servers: Vec<Server>,
         mode: Mode,
+        threads: usize,
     ) -> anyhow::Result<()> {
-        let Settings { rounds, workers, threads, connections, .. } = *self.settings;
+        let Settings { rounds, workers, connections, .. } = *self.settings;
         let client = (threads, connections);
         self.progress.expect(servers.len() * rounds);
         let mut started = Vec::new();
@@ -255,7 +284,7 @@ impl Run<'_> {
             for (server, running) in &started {
                 self.progress.step(round, server.name());
                 let place = Place { section, server: *server, size: 0, round };
-                self.load(place, running, mode, connections)?;
+                self.load(place, running, mode, client)?;
             }
         }
         Ok(())
@@ -268,13 +297,23 @@ impl Run<'_> {
 }
 
 fn keep_alive(run: &mut Run<'_>) -> anyhow::Result<()> {
-    let mut servers = run.installed();
-    servers.retain(|it| it.keeps_connections());
-    run.throughput("keep-alive", servers, Mode::KeepAlive)
+    let (servers, threads) = (run.that_keep(), run.settings.threads);
+    run.throughput("keep-alive", servers, Mode::KeepAlive, threads)
 }
 
 fn close(run: &mut Run<'_>) -> anyhow::Result<()> {
-    run.throughput("close", run.installed(), Mode::Close)
+    let (servers, threads) = (run.installed(), run.settings.threads);
+    run.throughput("close", servers, Mode::Close, threads)
+}
+
+fn keep_alive_threads(run: &mut Run<'_>) -> anyhow::Result<()> {
+    let (servers, threads) = (run.that_keep(), run.settings.workers);
+    run.throughput("keep-alive-threads", servers, Mode::KeepAlive, threads)
+}
+
+fn close_threads(run: &mut Run<'_>) -> anyhow::Result<()> {
+    let (servers, threads) = (run.installed(), run.settings.workers);
+    run.throughput("close-threads", servers, Mode::Close, threads)
 }
 
 fn kill(run: &mut Run<'_>) -> anyhow::Result<()> {
@@ -349,8 +388,9 @@ fn workers(run: &mut Run<'_>) -> anyhow::Result<()> {
                 run.progress.step(round, &format!("{} × {size}", server.name()));
                 let running = server.start(run.programs, size, FEW)?;
                 let place = Place { section: "workers", server, size, round };
-                let connections = run.settings.connections.max(4 * size);
-                run.load(place, &running, Mode::KeepAlive, connections)?;
+                let Settings { threads, connections, .. } = *run.settings;
+                let client = (threads, connections.max(4 * size));
+                run.load(place, &running, Mode::KeepAlive, client)?;
             }
         }
     }
@@ -366,7 +406,8 @@ fn connections(run: &mut Run<'_>) -> anyhow::Result<()> {
             for size in CONNECTIONS {
                 run.progress.step(round, &format!("{}, {size}", server.name()));
                 let place = Place { section: "connections", server, size, round };
-                run.load(place, &running, Mode::KeepAlive, size)?;
+                let client = (run.settings.threads, size);
+                run.load(place, &running, Mode::KeepAlive, client)?;
             }
         }
     }
@@ -385,8 +426,8 @@ fn idle(run: &mut Run<'_>) -> anyhow::Result<()> {
                     .step(round, &format!("{}, {size} idle", server.name()));
                 idle.open(running.addr, size)?;
                 let place = Place { section: "idle", server, size, round };
-                let connections = run.settings.connections;
-                run.load(place, &running, Mode::KeepAlive, connections)?;
+                let Settings { threads, connections, .. } = *run.settings;
+                run.load(place, &running, Mode::KeepAlive, (threads, connections))?;
             }
             let place = Place { section: "idle", server, size: 0, round };
             let answered = idle.answered() as f64;

@@ -3,6 +3,10 @@
 use std::{net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context as _, bail, ensure};
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::TimeValLike as _,
+};
 
 /// How wrk uses its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,9 @@ pub struct Seen {
     pub p50: f64,
     pub p99: f64,
     pub p999: f64,
+    /// The CPU time that wrk itself used, in percent of the time: at 100, one CPU was
+    /// busy with it.
+    pub cpu: f64,
     /// Connections and requests that failed, and answers other than 2xx and 3xx.
     pub errors: f64,
 }
@@ -49,7 +56,9 @@ pub fn wrk(
         command.args(["-H", "Connection: close"]);
     }
     command.arg(format!("http://{addr}/"));
+    let before = cpu_of_children()?;
     let output = command.output().context("wrk")?;
+    let used = cpu_of_children()? - before;
     let text = String::from_utf8_lossy(&output.stdout);
     let seen =
         text.lines().find_map(|it| it.strip_prefix("result ")).and_then(parse);
@@ -57,7 +66,15 @@ pub fn wrk(
         bail!("wrk failed: {}{text}", String::from_utf8_lossy(&output.stderr));
     };
     ensure!(seen.requests > 0.0, "wrk: no request was answered by {addr}");
-    Ok(seen)
+    let time = seen.requests / seen.per_second;
+    Ok(Seen { cpu: 100.0 * used / time, ..seen })
+}
+
+/// The CPU time of all children that this process has waited for, in seconds.
+fn cpu_of_children() -> anyhow::Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("getrusage")?;
+    let times = [usage.user_time(), usage.system_time()];
+    Ok(times.iter().map(|it| it.num_microseconds() as f64 / 1e6).sum())
 }
 
 /// The line that `report.lua` prints.
@@ -68,7 +85,7 @@ fn parse(line: &str) -> Option<Seen> {
         return None;
     };
     let per_second = requests * 1e6 / microseconds;
-    Some(Seen { requests, per_second, p50, p99, p999, errors })
+    Some(Seen { requests, per_second, p50, p99, p999, cpu: 0.0, errors })
 }
 
 #[cfg(test)]
