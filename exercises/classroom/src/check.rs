@@ -9,7 +9,7 @@ use serde_json::Value;
 use testkit::{Program, Running, try_eventually};
 
 /// How long a build may take.
-const BUILD_LIMIT: Duration = Duration::from_secs(600);
+pub const BUILD_LIMIT: Duration = Duration::from_secs(600);
 
 /// How long one test may take. A test of an exercise fails by itself sooner than that, even
 /// on a busy machine.

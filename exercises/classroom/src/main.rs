@@ -2,7 +2,7 @@
 //! grades.
 //!
 //! The modules, from the bottom up: `files`; `course` (the exercises); `check` (runs the
-//! tests of one); `progress` (which are solved); `list`, `next` and `watch`, for students;
+//! tests of one); `progress` (which are solved); `list`, `next`, `watch` and `lab`, for students;
 //! `handout`, and `grade` with `desk` (builds and runs submissions) and `report`, for
 //! teachers; `mutants`, for the authors; `interrupt`, what Ctrl-C does in these two.
 
@@ -13,6 +13,7 @@ mod files;
 mod grade;
 mod handout;
 mod interrupt;
+mod lab;
 mod list;
 mod mutants;
 mod next;
@@ -32,6 +33,9 @@ For students and teachers. Run it in your checkout.
 Usage: classroom next [EXERCISE]     the first exercise that is not solved, and why; begins with
                                      EXERCISE, or with the first
        classroom watch [EXERCISE]    checks the current exercise whenever you save its file
+       classroom lab EXERCISE [ARG...]
+                                     shows in a browser what its processes do: runs its program in
+                                     the lab, with these arguments or as its README says
        classroom list                all exercises, and which are solved
        classroom handout FOLDER      a copy of the course for a class, without solutions
        classroom grade [--out FOLDER] [--only EXERCISE]... SUBMISSION...
@@ -63,6 +67,15 @@ fn main() -> ExitCode {
         let result = match &*command {
             "next" => next::run(&course, at_most_one(&course, arguments)?),
             "watch" => watch::run(&course, at_most_one(&course, arguments)?),
+            "lab" => {
+                let word = arguments.word()?;
+                let word = word.ok_or_else(|| wrong("lab needs an exercise"))?;
+                let exercise = course.exercise(&word)?;
+                let rest = arguments.remaining();
+                let rest: Vec<String> =
+                    rest.iter().map(|it| it.to_string_lossy().into()).collect();
+                match lab::run(&course, &exercise, &rest)? {}
+            }
             "list" => {
                 at_most(0, words(arguments)?)?;
                 list::run(&course)

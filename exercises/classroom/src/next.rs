@@ -23,7 +23,11 @@ pub fn run(course: &Course, first: Option<Exercise>) -> anyhow::Result<ExitCode>
                 say(format_args!("\nNext: {name}"));
                 say(format_args!("  read     exercises/{name}/README.md"));
                 say(format_args!("  change   exercises/{name}/src/solution.rs"));
-                say(format_args!("  try      cargo test -p {name}\n"));
+                say(format_args!("  try      cargo test -p {name}"));
+                say(format_args!(
+                    "  see      cargo run -p classroom -- lab {}\n",
+                    exercise.number()
+                ));
                 say(format_args!("{test}:\n{message}"));
                 return Ok(ExitCode::SUCCESS);
             }

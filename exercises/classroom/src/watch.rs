@@ -11,6 +11,7 @@ use cli::say;
 
 use crate::check::{Failure, first_failure};
 use crate::course::{Course, Exercise};
+use crate::lab;
 use crate::list;
 use crate::progress::Progress;
 
@@ -174,7 +175,8 @@ impl Watch {
         let name = &exercise.name;
         say(format_args!("It is checked again when you save"));
         say(format_args!("  exercises/{name}/{}", Exercise::SOLUTION));
-        say(format_args!("What to do: exercises/{name}/README.md\n{KEYS}"));
+        say(format_args!("What to do: exercises/{name}/README.md"));
+        say(format_args!("{}\n{KEYS}", lab::hint(exercise)));
     }
 
     fn show_solved(&self, exercise: &Exercise) {
