@@ -129,6 +129,23 @@ return [...arguments[0].querySelectorAll('[data-step]')]
     || getComputedStyle(it).opacity < 1).length;
 """
 
+# Recordings that do not show the moment that their figure names.
+RECORDINGS = """
+const wrong = [];
+for (const figure of document.querySelectorAll('figure.lab')) {
+  const { recording } = figure.dataset;
+  const first = figure.querySelector('.caption[data-moment]') ?? figure;
+  const { moment } = first.dataset;
+  // `page` is a constant of the frame's script, which only its own code can name.
+  const page = figure.querySelector('iframe').contentWindow.eval('page');
+  const event = page.rows.list[page.selected]?.last;
+  if (page.history.events.length === 0) wrong.push(`the recording ${recording} is empty`);
+  else if (page.meta.moments[moment] === undefined) wrong.push(`${recording} has no '${moment}'`);
+  else if (!(event >= page.meta.moments[moment])) wrong.push(`${recording} does not show '${moment}'`);
+}
+return wrong;
+"""
+
 IS_VISIBLE = "return arguments[0].checkVisibility({contentVisibilityAuto: true})"
 
 
@@ -249,6 +266,7 @@ def check_page(browser, url, name, shot):
     yield from check_steppers(browser)
     yield from check_folds(browser)
     yield from browser.execute_script(CODE)
+    yield from browser.execute_script(RECORDINGS)
 
 
 # The checks of the whole book.
@@ -304,7 +322,9 @@ def served_book(browser):
 
 def pages_of(built, prefix):
     names = [str(it.relative_to(built)).removesuffix(".html") for it in built.rglob("*.html")]
-    return sorted(it for it in names if it.startswith(prefix) and it not in ("404", "toc"))
+    # lab/page is no page of the book: it is shown in frames.
+    others = ("404", "toc", "lab/page")
+    return sorted(it for it in names if it.startswith(prefix) and it not in others)
 
 
 def check_pages(browser, base, names, shots):

@@ -20,6 +20,7 @@
     state.where.textContent = `${state.step} of ${state.last}`;
     state.back.disabled = state.step === 1;
     state.next.disabled = state.step === state.last;
+    figure.dispatchEvent(new CustomEvent('step', { detail: state.step }));
   };
 
   const button = (text, label) => {

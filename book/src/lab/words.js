@@ -1,0 +1,1 @@
+../../../chapters/support/lab/page/words.js
