@@ -1,5 +1,5 @@
 // What is known of a run from all its events so far: the lane of each process, which
-// message was received when, which processes use a channel. Unlike a Moment, it does not
+// message was sent when, which processes use a channel. Unlike a Moment, it does not
 // depend on the event that is selected.
 
 "use strict";
@@ -15,13 +15,10 @@ class Facts {
     this.living = new Map();
     /** Objects that ever were, by id, with the newest of what is known about them. */
     this.objects = new Map();
-    /** By number of a message: the events that have sent and received it. */
+    /** By number of a message: the event that has sent it. */
     this.sent = new Map();
-    this.received = new Map();
     /** By the lower id of a pair's two ends: which processes have sent and received. */
     this.users = new Map();
-    /** By number of a request of the lab: its events. */
-    this.requests = new Map();
     /** How many requests of the lab have ended, and how. */
     this.ended = { answered: 0, lost: 0 };
     /** Whether something came from outside, so that outside needs a lane. */
@@ -82,7 +79,7 @@ class Facts {
     return kind === "pair" ? "two connected sockets" : "a pipe";
   }
 
-  /** Whether two objects are the ends of one channel. */
+  /** What the two ends of a pair have in common: the lower of their ids. */
   channelOf(id) {
     return channel(id, this.objects.get(id)?.peer);
   }
@@ -94,7 +91,7 @@ class Facts {
     while (taken.has(lane)) lane += 1;
     const parent = event.kind === "fork" && event.child === pid ? event.pid : null;
     const number = event.number;
-    const ends = { died: null, end: null, reaped: null };
+    const ends = { died: null, reaped: null };
     const maker = parent === null ? undefined : this.alive(parent);
     const life = { pid, parent, maker, lane, born: number, execs: [], stops: [], ...ends };
     this.lives.push(life);
@@ -124,10 +121,9 @@ class Facts {
     return exec?.arguments ?? (life.maker && this.command(life.maker, life.born));
   }
 
-  exited({ pid, number, code, signal, by }) {
+  exited({ pid, number }) {
     const life = this.alive(pid);
     life.died = number;
-    life.end = code === undefined ? { signal, by } : { code };
     for (const child of this.living.values()) {
       if (child.parent !== pid) continue;
       child.parent = null;
@@ -156,9 +152,7 @@ class Facts {
   }
 
   receivedMessages(event) {
-    const { pid, number, messages } = event;
-    for (const { message } of messages) {
-      this.received.set(message, { number, pid });
+    for (const { message } of event.messages) {
       const sent = this.sent.get(message);
       if (sent !== undefined) this.use(sent.to, event);
     }
@@ -187,15 +181,8 @@ class Facts {
     this.hasOutside = true;
   }
 
-  asked({ number, request, port }) {
-    this.hasOutside = true;
-    this.requests.set(request, { asked: number, port, ended: null });
-  }
-
-  requestEnded({ kind, number, request }) {
+  requestEnded({ kind }) {
     this.ended[kind] += 1;
-    const known = this.requests.get(request);
-    if (known !== undefined) known.ended = number;
   }
 }
 
@@ -218,7 +205,7 @@ const HANDLERS = {
   receive: "receivedMessages",
   accept: "outside",
   signalled: "outside",
-  asked: "asked",
+  asked: "outside",
   answered: "requestEnded",
   lost: "requestEnded",
 };

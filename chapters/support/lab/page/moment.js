@@ -11,8 +11,6 @@ class Moment {
   constructor() {
     /** How many events have been applied. */
     this.count = 0;
-    /** Seconds since the first line of strace. */
-    this.time = 0;
     /** By pid: processes that were not waited for. */
     this.processes = new Map();
     /** How many others there were. */
@@ -31,7 +29,6 @@ class Moment {
   copy() {
     const copy = new Moment();
     copy.count = this.count;
-    copy.time = this.time;
     copy.gone = this.gone;
     for (const [pid, process] of this.processes) {
       copy.processes.set(pid, { ...process, table: new Map(process.table) });
@@ -54,7 +51,6 @@ class Moment {
 
   apply(event) {
     this.count += 1;
-    this.time = event.time;
     for (const object of event.objects ?? []) this.objects.set(object.id, object);
     // A child begins with its parent's table as it is before anything else changes.
     if (event.kind === "fork") this.forked(event);

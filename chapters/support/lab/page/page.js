@@ -66,7 +66,7 @@ class Page {
     this.fill();
   }
 
-  /** Begins the rows again: another level or filter was chosen. */
+  /** Begins the rows again: another level was chosen, or a row was unfolded. */
   rebuild() {
     const { history, facts, level, unfolded } = this;
     const selected = this.view?.list[this.selected]?.last;

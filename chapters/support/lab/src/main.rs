@@ -57,11 +57,13 @@ fn main() -> ExitCode {
         Options::Warden { lifeline, files, command } => {
             warden::run(lifeline, &files, &command)
         }
-        Options::Run { strace, program, record: Some(file), .. } => {
-            record(&strace, &program, &file)
-        }
-        Options::Run { port, strace, program, record: None } => {
-            show_program(port, &strace, &program)
+        Options::Run { port, strace, program, record: file } => {
+            check_program(&program[0])?;
+            check_strace(&strace)?;
+            match file {
+                Some(file) => record(&strace, &program, &file),
+                None => show_program(port, &strace, &program),
+            }
         }
         Options::Open { port, file } => show_recording(port, &file),
     })
@@ -159,7 +161,6 @@ fn record(
     file: &Path,
 ) -> anyhow::Result<ExitCode> {
     let context = || format!("cannot write {}", file.display());
-    check_program(&program[0])?;
     let mut output = BufWriter::new(File::create(file).with_context(context)?);
     let (trace, lab, _) = start(strace, program)?;
     lab.session.follow(trace);
@@ -175,8 +176,6 @@ fn start(
     strace: &Path,
     program: &[OsString],
 ) -> anyhow::Result<(Trace, Arc<Lab>, Arc<AtomicBool>)> {
-    check_program(&program[0])?;
-    check_strace(strace)?;
     become_subreaper()?;
     // Before the first thread, so that each one inherits it: signals are waited for.
     let signals: SigSet =

@@ -158,17 +158,6 @@ impl Model {
         self.odd
     }
 
-    /// The processes that live, and their tables: to compare with `/proc`.
-    pub fn descriptors(&self) -> BTreeMap<i32, BTreeMap<i32, Descriptor>> {
-        let table = |pid: i32| self.tables.descriptors(pid).collect();
-        self.processes.keys().map(|&pid| (pid, table(pid))).collect()
-    }
-
-    /// The tables of objects.
-    pub fn tables(&self) -> &Tables {
-        &self.tables
-    }
-
     fn take(&mut self, line: Line, text: &str) {
         let Line { tid, time, what } = &line;
         let (tid, time) = (*tid, *time);
