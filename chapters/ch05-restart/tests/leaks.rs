@@ -10,8 +10,10 @@ use common::{
     GET, HALF, PROGRAM, SOON, WORKER_FDS, connected, load, only_worker, response,
     server, wait_until_full,
 };
+use testkit::load::Report;
 use testkit::{
-    Program, Running, Signal, cpu_time, eventually, fds, threads, try_eventually,
+    Process, Program, Running, Signal, cpu_time, eventually, fds, threads,
+    try_eventually,
 };
 
 /// The sockets that a process holds.
@@ -20,22 +22,27 @@ fn sockets(pid: i32) -> BTreeSet<String> {
     targets.filter(|target| target.starts_with("socket:")).collect()
 }
 
-/// Blocks until all workers serve, and no other worker is left.
+/// Blocks until all workers serve, and no other worker is left: of those that crash
+/// after an answer, none that has `answered`. (Its client may know of its last answer
+/// before its master knows of its crash.)
 #[track_caller]
-fn settle(server: &Running, workers: usize) {
+fn settle(server: &Running, workers: usize, answered: &Report) {
     wait_until_full(server, workers);
     eventually("the old workers have exited", SOON, || {
-        server.children().len() == workers
+        let all = server.children();
+        let is_new = |worker: &Process| !answered.by_pid.contains_key(&worker.pid);
+        all.len() == workers && all.iter().all(is_new)
     });
+    wait_until_full(server, workers);
 }
 
 #[test]
 fn after_100_crashes_the_master_holds_what_it_held_before() {
     let server = server(2, 1);
-    settle(&server, 2);
     let before = fds(server.pid());
-    load(&server, 4).run_total(100).assert_none_lost();
-    settle(&server, 2);
+    let report = load(&server, 4).run_total(100);
+    report.assert_none_lost();
+    settle(&server, 2, &report);
     let same = || (fds(server.pid()).len() == before.len()).then_some(());
     assert!(try_eventually(SOON, same).is_some(), "{:?}", fds(server.pid()));
 }
@@ -52,8 +59,9 @@ fn after_failed_starts_the_master_holds_what_it_held_before() {
 #[test]
 fn a_worker_shares_the_listener_with_its_siblings_and_nothing_else() {
     let server = server(4, 1);
-    load(&server, 4).run_total(100).assert_none_lost();
-    settle(&server, 4);
+    let report = load(&server, 4).run_total(100);
+    report.assert_none_lost();
+    settle(&server, 4, &report);
     let workers: Vec<i32> = server.children().iter().map(|it| it.pid).collect();
     for &worker in &workers {
         let all = fds(worker);
@@ -103,8 +111,9 @@ fn master_and_workers_have_one_thread_each() {
 #[test]
 fn an_idle_server_uses_no_cpu() {
     let server = server(2, 1);
-    load(&server, 2).run_total(20).assert_none_lost();
-    settle(&server, 2);
+    let report = load(&server, 2).run_total(20);
+    report.assert_none_lost();
+    settle(&server, 2, &report);
     let mut idle = connected(&server, HALF[0]);
     eventually("it was accepted", SOON, || {
         server.children().iter().any(|worker| fds(worker.pid).len() > WORKER_FDS)

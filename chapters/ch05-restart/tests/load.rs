@@ -202,6 +202,7 @@ fn kill_9_of_the_others_costs_a_draining_worker_nothing() {
     wait_until_full(&server, 2);
     for other in serving(&server) {
         common::signal(common::process(other), Signal::SIGKILL);
+        server.wait_for_line(&format!("worker {other} was killed by SIGKILL"));
     }
     wait_until_full(&server, 2);
     slow.send_raw(HALF[1]).expect("the rest of the request");

@@ -317,21 +317,47 @@ fn a_full_worker_accepts_what_waits_once_a_connection_is_closed() {
     }
 }
 
+/// Requests `/abort` until `done`: each such request ends a worker.
+#[track_caller]
+fn abort_until(server: &Running, timeout: Duration, done: impl Fn() -> bool) {
+    eventually("enough workers have crashed", timeout, || {
+        if let Ok(mut client) = Client::connect(server.addr()) {
+            let _ = client.get("/abort");
+        }
+        done()
+    });
+}
+
 #[test]
-fn a_crash_loop_pauses_and_gives_up() {
-    let server = server(2, "shared", &["--demo"]);
-    // A worker that has served and aborts later has crashed, but is replaced at once.
-    let _ = Client::connect(server.addr()).expect("to connect").get("/abort");
+fn a_server_whose_workers_crash_early_pauses_and_recovers() {
+    let server = server(1, "shared", &["--demo"]);
+    let paused = || server.stdout().contains("has crashed early: pause, 400 ms");
+    abort_until(&server, SOON, paused);
     pid(http::get(server.addr()));
-    let output = program().args(["--workers", "0"]).output();
-    assert_eq!(output.status.code(), Some(2));
-    let output = program().args(["--poll", "--sharing", "round-robin"]).output();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(output.stderr.contains("--sharing shared only"), "{output:?}");
-    let output = program().args(["--sharing", "fair"]).output();
-    assert!(output.stderr.contains("'fair' is not shared"), "{output:?}");
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn a_server_whose_workers_always_crash_early_gives_up() {
+    let server = server(1, "shared", &["--demo"]);
+    let ended = || server.stderr().contains("the server gives up");
+    abort_until(&server, Duration::from_secs(90), ended);
+    assert_eq!(server.wait(SOON).code(), Some(1), "{}", server.describe());
+}
+
+#[test]
+fn a_wrong_command_line_is_refused_with_the_reason() {
+    let refused = |arguments: &[&str], code, reason: &str| {
+        let output = program().args(arguments).output();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(output.stderr.contains(reason), "{output:?}");
+    };
+    refused(&["--workers", "0"], 2, "--workers");
+    let poll = ["--poll", "--sharing", "round-robin"];
+    refused(&poll, 2, "--sharing shared only");
+    refused(&["--sharing", "fair"], 2, "'fair' is not shared");
+    refused(&["worker"], 1, "NODE_CHANNEL_FD");
     let output = program().arg("worker").output();
-    assert_eq!(output.status.code(), Some(1));
     assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
 }
 
