@@ -159,6 +159,17 @@ def check_live(browser, programs, folder, shots):
           victim not in tree(browser) and len(tree(browser)) == 3)
     rows = browser.execute_script(ROWS)
     assert any("killed by SIGKILL from you" in it for it in rows), rows[-20:]
+    browser.find_element(By.CSS_SELECTOR, "#tree summary").click()
+    until("how it ended is in the list", 5, lambda:
+          f"{victim} killed by SIGKILL from you" in browser.find_element(By.ID, "tree").text)
+
+    # The row of an exec says what it closes, with names.
+    rows = browser.execute_script(ROWS)
+    last = max(at for at, row in enumerate(rows) if row.startswith("exec "))
+    browser.execute_script("page.select(arguments[0])", last)
+    detail = browser.find_element(By.ID, "detail").text
+    assert re.search(r"fd \d+ closed: listener 127", detail), detail
+    click(browser, "last")
 
     # Stopped and continued.
     worker = [it for it in tree(browser) if it != primary][0]

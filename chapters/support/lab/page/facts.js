@@ -41,6 +41,12 @@ class Facts {
     return lifeAt(this.byPid.get(pid) ?? [], number);
   }
 
+  /** The processes that were waited for among the first `count` events, the last one first. */
+  past(count) {
+    const past = this.lives.filter((it) => it.reaped !== null && it.reaped < count);
+    return past.sort((a, b) => b.reaped - a.reaped);
+  }
+
   /** What a process ran at an event: `ch05-restart worker`, `node server.js`. */
   program(pid, number) {
     const life = this.life(pid, number);
@@ -91,7 +97,7 @@ class Facts {
     while (taken.has(lane)) lane += 1;
     const parent = event.kind === "fork" && event.child === pid ? event.pid : null;
     const number = event.number;
-    const ends = { died: null, reaped: null };
+    const ends = { died: null, end: null, reaped: null };
     const maker = parent === null ? undefined : this.alive(parent);
     const life = { pid, parent, maker, lane, born: number, execs: [], stops: [], ...ends };
     this.lives.push(life);
@@ -121,9 +127,10 @@ class Facts {
     return exec?.arguments ?? (life.maker && this.command(life.maker, life.born));
   }
 
-  exited({ pid, number }) {
+  exited({ pid, number, code, signal, by }) {
     const life = this.alive(pid);
     life.died = number;
+    life.end = { code, signal, by };
     for (const child of this.living.values()) {
       if (child.parent !== pid) continue;
       child.parent = null;

@@ -238,7 +238,7 @@ const NEEDED = {
   exec: ["path", "arguments"], fork: ["child"], reap: ["child"], wait: ["call", "fds"],
   send: ["messages", "text"], receive: ["messages"], print: ["text"], request: ["text"],
   answer: ["text"], call: ["call"], kill: ["signal"], signal: ["signal"], stop: ["signal"],
-  action: ["signal"], signalled: ["signal"], answered: ["text"], lost: ["why"],
+  action: ["signal"], "death-signal": ["signal"], signalled: ["signal"], answered: ["text"], lost: ["why"],
 };
 
 /** Throws if this is no event that the page could show: a recording may come from anywhere. */

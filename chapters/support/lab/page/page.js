@@ -158,7 +158,7 @@ class Page {
     else showHolders($("table"), moment, facts, event);
     const from = Math.max(row?.first ?? 0, (row?.last ?? 0) - 200);
     const shown = row === undefined ? [] : events.slice(from, row.last + 1);
-    showDetail($("detail"), shown.filter((it) => it.pid === row.pid || it === event).slice(-12));
+    showDetail($("detail"), shown.filter((it) => it.pid === row.pid || it === event).slice(-12), facts);
     this.showBar(row);
   }
 

@@ -8,6 +8,9 @@ const MOST_OBJECTS = 40;
 /** More waiting connections than this are counted only. */
 const MOST_WAITING = 6;
 
+/** More ended processes than this are counted only. */
+const MOST_PAST = 100;
+
 /** An element with a class and a text, and what it contains. */
 function html(name, className = "", text = "", ...children) {
   const made = document.createElement(name);
@@ -25,7 +28,8 @@ class Tree {
     this.onPick = onPick;
     this.onSignal = onSignal;
     this.rows = new Map();
-    this.note = html("p", "note");
+    this.past = html("details", "note", "", html("summary"), html("div"));
+    this.past.addEventListener("toggle", () => this.showPast());
   }
 
   /** Shows the processes of a moment, each below its parent. */
@@ -42,12 +46,26 @@ class Tree {
     for (const pid of this.rows.keys()) {
       if (!moment.processes.has(pid)) this.rows.delete(pid);
     }
-    const ended = `${moment.gone} ${shown.length > 0 ? "more " : ""}have ended and were waited for`;
-    this.note.textContent = moment.gone === 0 ? "" : ended;
-    const wanted = [...shown.map((pid) => this.rows.get(pid).row), this.note];
+    const ended = `${moment.gone} ${shown.length > 0 ? "more " : ""}have ended and are gone`;
+    this.past.hidden = moment.gone === 0;
+    this.past.firstChild.textContent = ended;
+    this.seen = { facts, count: moment.count };
+    this.showPast();
+    const wanted = [...shown.map((pid) => this.rows.get(pid).row), this.past];
     const isSame = wanted.length === this.box.children.length
       && wanted.every((it, at) => it === this.box.children[at]);
     if (!isSame) this.box.replaceChildren(...wanted);
+  }
+
+  /** How each process ended that was waited for, if that is unfolded. */
+  showPast() {
+    if (!this.past.open) return;
+    const { facts, count } = this.seen;
+    const past = facts.past(count);
+    const lines = past.slice(0, MOST_PAST).map(({ pid, end }) =>
+      html("div", "", `${pid} ${end === null ? "was not seen to end" : endInWords(end)}`));
+    if (past.length > MOST_PAST) lines.push(html("div", "", `and ${past.length - MOST_PAST} before`));
+    this.past.lastChild.replaceChildren(...lines);
   }
 
   update(process, depth, moment, facts, { picked, canSignal }) {
@@ -151,7 +169,7 @@ function showHolders(box, moment, facts, event) {
   const more = groups.length - MOST_OBJECTS;
   const notes = [html("p", "note", "The numbers are descriptors. ↓: stays open at exec. "
     + "The two ends of a channel have two colours. With an own pair, a process wakes itself.")];
-  if (groups.length === 0) notes[0].textContent = "No process has a socket yet.";
+  if (groups.length === 0) notes[0].textContent = "No process has a socket.";
   if (more > 0) notes.unshift(html("p", "note", `and ${more} more`));
   box.replaceChildren(...(groups.length === 0 ? [] : [table]), ...notes);
 }
@@ -190,8 +208,8 @@ function showTable(box, moment, facts, pid) {
   box.replaceChildren(table);
 }
 
-/** The system calls and messages of a row. */
-function showDetail(box, events) {
+/** The system calls and messages of a row, and which descriptors it opens and closes. */
+function showDetail(box, events, facts) {
   const parts = [];
   for (const event of events) {
     const thread = event.thread === undefined ? "" : ` (thread ${event.thread})`;
@@ -200,6 +218,8 @@ function showDetail(box, events) {
     if ((event.raw ?? "") !== "") parts.push(html("pre", "", event.raw));
     const texts = [event.text ?? "", ...(event.messages ?? []).map((it) => it.text ?? "")];
     for (const text of texts) parts.push(...jsonLines(text));
+    const changes = changesInWords(event, facts);
+    if (changes.length > 0) parts.push(html("p", "note changes", changes.join("\n")));
   }
   if (parts.length === 0) parts.push(html("p", "note", "Select a row."));
   box.replaceChildren(...parts);

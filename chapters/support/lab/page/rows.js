@@ -177,10 +177,10 @@ function rowBefore(list, number) {
 }
 
 /** Calls that say little. */
-const DULL = new Set(["call", "wait", "thread", "action", "other"]);
+const DULL = new Set(["call", "wait", "thread", "action", "death-signal", "other"]);
 
 /** The calls that make these events. */
-const CALLS = { action: "sigaction", thread: "clone", wait: "wait" };
+const CALLS = { action: "sigaction", thread: "clone", wait: "wait", "death-signal": "prctl" };
 
 function rowOf(kind, { number, time, pid }) {
   return { kind, first: number, last: number, time, pid };

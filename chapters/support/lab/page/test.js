@@ -5,6 +5,7 @@ const assert = require("node:assert");
 const { Moment, History, checkEvent } = require("./moment.js");
 const { Facts, shortCommand } = require("./facts.js");
 const { Rows, rowText } = require("./rows.js");
+const { changesInWords, describe } = require("./words.js");
 
 let next;
 const event = (pid, kind, more = {}) => ({ number: next++, time: 0, pid, kind, ...more });
@@ -109,6 +110,42 @@ function rowsOf(level, { filter = "", ...more } = {}, change = (it) => it) {
   const { list, arrows } = rows.filtered(filter);
   return { rows: list, texts: list.map((it) => rowText(it, events, facts)[0]), arrows };
 }
+
+function factsOf(events) {
+  const facts = new Facts();
+  for (const it of events) facts.add(it);
+  return facts;
+}
+
+test("what ended is known at each moment, the last one first", () => {
+  const facts = factsOf([...run(), event(9, "exit", { code: 3 }), event(7, "reap", { child: 9, code: 3 })]);
+  const past = (count) => facts.past(count).map(({ pid, end }) => [pid, end.code ?? end.signal]);
+  assert.deepEqual(past(10), []);
+  assert.deepEqual(past(11), [[8, "SIGKILL"]]);
+  assert.deepEqual(past(14), [[9, 3], [8, "SIGKILL"]]);
+});
+
+test("what a call closes has its name", () => {
+  const facts = factsOf(run());
+  const closed = { pid: 7, kind: "call", call: "close", fd: 3, changes: [{ pid: 7, fd: 3, was: 0 }] };
+  assert.equal(describe(closed, facts)[0], "close fd 3, listener 127.0.0.1:80");
+  assert.deepEqual(changesInWords(closed, facts), ["fd 3 closed: listener 127.0.0.1:80"]);
+  const both = { pid: 8, changes: [opened(8, 6, 0, false), opened(9, 6, 0, false), opened(8, 7, 0)] };
+  assert.deepEqual(changesInWords(both, facts), [
+    "fd 6: listener 127.0.0.1:80, stays open at exec",
+    "fd 7: listener 127.0.0.1:80, exec closes it",
+  ]);
+  const many = { pid: 7, changes: Array.from({ length: 30 }, (_, fd) => ({ pid: 7, fd, was: 0 })) };
+  assert.equal(changesInWords(many, facts).at(-1), "and 10 more");
+});
+
+test("a signal says that it tells of the parent's death", () => {
+  const signal = { kind: "signal", signal: "SIGCONT", from: 7, action: "default" };
+  const text = (more) => describe({ ...signal, ...more })[0];
+  assert.equal(text({}), "SIGCONT");
+  assert.equal(text({ is_parents_death: true }), "SIGCONT, because its parent 7 has died");
+  assert.equal(text({ kind: "death-signal" }), "asks for SIGCONT when its parent dies");
+});
 
 test("the level of life counts messages", () => {
   assert.deepEqual(rowsOf("life").texts, [

@@ -2,6 +2,9 @@
 
 "use strict";
 
+/** More descriptors than this that one call opens or closes are counted only. */
+const MOST_CHANGES = 20;
+
 /** A number and its noun: `1 byte`, `3 bytes`. */
 function some(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -26,6 +29,17 @@ function response(text) {
   const status = firstLine(head).replace(/^HTTP\/1\.[01] /, "");
   const last = body.trimEnd().split("\n").pop();
   return last === "" || last === undefined ? status : `${status} · ${last}`;
+}
+
+/** What an event changes in its process's table, a line each: `fd 3 closed: listener …`. */
+function changesInWords({ pid, changes = [] }, facts) {
+  const own = changes.filter((it) => it.pid === pid);
+  const lines = own.slice(0, MOST_CHANGES).map(({ fd, object, was, close_on_exec: isClosed }) => {
+    if (object === undefined) return `fd ${fd} closed${was === undefined ? "" : `: ${facts.name(was)}`}`;
+    return `fd ${fd}: ${facts.name(object)}, ${isClosed ? "exec closes it" : "stays open at exec"}`;
+  });
+  if (own.length > MOST_CHANGES) lines.push(`and ${own.length - MOST_CHANGES} more`);
+  return lines;
 }
 
 /** The text of an event, and the class of its colour. */
@@ -54,9 +68,14 @@ const WORDS = {
     const target = to > 0 ? `${to}` : to === 0 ? "its group" : to === -1 ? "all" : `group ${-to}`;
     return [`${signal} to ${target}${result}`, "signal"];
   },
-  signal: ({ signal, action }) => {
+  signal: ({ signal, action, from, is_parents_death: isParentsDeath }) => {
     const what = { default: "", ignore: " (ignored)", handler: " (its handler is called)" };
-    return [`${signal}${what[action]}`, "signal"];
+    const why = isParentsDeath ? `, because its parent ${from} has died` : "";
+    return [`${signal}${why}${what[action]}`, "signal"];
+  },
+  "death-signal": ({ signal }) => {
+    const text = signal === "0" ? "asks for no signal" : `asks for ${signal}`;
+    return [`${text} when its parent dies`, "dim"];
   },
   action: ({ signal, action }) => {
     const what = { default: "has its default action again", ignore: "is ignored from now on" };
@@ -84,9 +103,11 @@ const WORDS = {
   request: ({ text }) => [firstLine(text), "net"],
   answer: ({ text }) => [response(text), "net"],
   print: ({ text }) => [`“${firstLine(text)}”`, "dim"],
-  call: ({ call, fd, error }) => {
+  call: ({ call, fd, error, changes = [] }, facts) => {
     const on = fd === undefined ? "" : ` fd ${fd}`;
-    return [`${call}${on}${error === undefined ? "" : `: ${error}`}`, "dim"];
+    const [change] = changes;
+    const was = change?.was === undefined || call !== "close" ? "" : `, ${facts.name(change.was)}`;
+    return [`${call}${on}${was}${error === undefined ? "" : `: ${error}`}`, "dim"];
   },
   other: ({ raw }) => [raw, "dim"],
   asked: ({ request }) => [`you: request ${request}`, "net"],
@@ -113,4 +134,4 @@ function messageText(text) {
   return lines.length === 0 ? "bytes" : firstLine(lines[0]);
 }
 
-if (typeof module !== "undefined") module.exports = { describe, endInWords, some, response };
+if (typeof module !== "undefined") module.exports = { changesInWords, describe, endInWords, some };

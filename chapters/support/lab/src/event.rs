@@ -123,6 +123,9 @@ pub struct Change {
     /// What it refers to now; `None`: it is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectId>,
+    /// What it referred to, if it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<ObjectId>,
     /// exec closes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub close_on_exec: bool,
@@ -190,6 +193,14 @@ pub enum What {
         from: Option<i32>,
         /// What it does about that.
         action: Action,
+        /// The kernel has sent it because the parent, `from`, has died.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_parents_death: bool,
+    },
+    /// It has asked for a signal when its parent dies (`PR_SET_PDEATHSIG`).
+    DeathSignal {
+        /// The signal; `0`: none.
+        signal: String,
     },
     /// It has changed what it does about a signal.
     Action {

@@ -150,14 +150,14 @@ impl Tables {
             return self.release(descriptor.object);
         };
         self.tables[table].insert(fd, descriptor);
-        self.note(pid, fd);
+        self.note(pid, fd, None);
     }
 
     /// Closes a descriptor, and returns what it referred to.
     pub fn close(&mut self, pid: i32, fd: i32) -> Option<ObjectId> {
         let table = *self.by_process.get(&pid)?;
         let descriptor = self.tables[table].remove(&fd)?;
-        self.note(pid, fd);
+        self.note(pid, fd, Some(descriptor.object));
         self.release(descriptor.object);
         Some(descriptor.object)
     }
@@ -170,13 +170,13 @@ impl Tables {
         };
         let is_change = std::mem::replace(&mut descriptor.close_on_exec, on) != on;
         if is_change {
-            self.note(pid, fd);
+            self.note(pid, fd, None);
         }
         is_change
     }
 
     /// The descriptor has changed: in all processes that share the table.
-    fn note(&mut self, pid: i32, fd: i32) {
+    fn note(&mut self, pid: i32, fd: i32, was: Option<ObjectId>) {
         let Some(&table) = self.by_process.get(&pid) else { return };
         let descriptor = self.tables[table].get(&fd);
         let object = descriptor.map(|it| it.object);
@@ -189,6 +189,7 @@ impl Tables {
                 pid,
                 fd,
                 object,
+                was,
                 close_on_exec,
             });
         }
@@ -267,7 +268,13 @@ mod tests {
         );
         let changes = tables.take_changes();
         assert!(changes.gone.is_empty());
-        let closed = Change { pid: 2, fd: 4, object: None, close_on_exec: false };
+        let closed = Change {
+            pid: 2,
+            fd: 4,
+            object: None,
+            was: Some(file),
+            close_on_exec: false,
+        };
         assert_eq!(changes.descriptors, [closed]);
     }
 

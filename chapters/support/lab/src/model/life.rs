@@ -28,6 +28,9 @@ impl Model {
             "kill" | "tgkill" | "tkill" | "rt_sigqueueinfo"
             | "rt_tgsigqueueinfo" | "pidfd_send_signal" => self.killed(done),
             "rt_sigaction" => self.set_action(done),
+            "prctl" if done.argument(0).word() == "PR_SET_PDEATHSIG" => {
+                self.set_death_signal(done);
+            }
             "exit" | "exit_group" => {} // the thread's end is a line of its own
             _ => return false,
         }
@@ -87,7 +90,8 @@ impl Model {
         let actions = self.processes.get(&parent).map(|it| it.actions.clone());
         let actions = actions.unwrap_or_default();
         self.threads.insert(child, child);
-        self.processes.insert(child, Process { actions });
+        self.processes
+            .insert(child, Process { actions, parent, death_signal: None });
         self.add(tid, time, Level::Life, What::Fork { child }, raw);
     }
 
@@ -175,7 +179,15 @@ impl Model {
         let process = self.processes.get(&pid);
         let action = process.and_then(|it| it.actions.get(name).copied());
         let action = action.unwrap_or(Action::Default);
-        let what = What::Signal { signal: name.to_owned(), from, action };
+        // It looks as if the parent had sent it (prctl(2), PR_SET_PDEATHSIG).
+        let is_parents_death = process.is_some_and(|it| {
+            it.death_signal.as_deref() == Some(name) && from == Some(it.parent)
+        }) && !self
+            .kills
+            .iter()
+            .any(|it| Some(it.from) == from && it.to == pid && it.signal == name);
+        let signal = name.to_owned();
+        let what = What::Signal { signal, from, action, is_parents_death };
         self.add(tid, time, Level::Life, what, raw);
     }
 
@@ -198,6 +210,18 @@ impl Model {
         let level = if is_story { Level::Story } else { Level::All };
         let what = What::Action { signal, action };
         self.add(done.tid, done.began, level, what, done.raw);
+    }
+
+    fn set_death_signal(&mut self, done: &Done) {
+        if !done.returned.is_ok() {
+            return self.other(done, Level::Calls);
+        }
+        let signal = done.argument(1).word().to_owned();
+        if let Some(process) = self.processes.get_mut(&done.pid) {
+            process.death_signal = (signal != "0").then(|| signal.clone());
+        }
+        let what = What::DeathSignal { signal };
+        self.add(done.tid, done.began, Level::Calls, what, done.raw);
     }
 
     // Signals that are sent.

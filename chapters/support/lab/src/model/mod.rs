@@ -56,6 +56,10 @@ pub struct Model {
 struct Process {
     /// What it does about signals, if that is not the default.
     actions: HashMap<String, Action>,
+    /// 0: it is not traced.
+    parent: i32,
+    /// The signal that the kernel sends it when its parent dies.
+    death_signal: Option<String>,
 }
 
 /// A call that has begun.
