@@ -220,7 +220,7 @@ def check_live(browser, programs, folder, shots):
     browser.execute_script("page.select(arguments[0] + 1)", row)
     browser.find_element(By.TAG_NAME, "body").send_keys("\ue012")  # the left arrow
     table = browser.find_element(By.ID, "table").text
-    assert "on the way" in table and f"from {primary}" in table, table
+    assert "on the way" in table and f"{primary} →" in table, table
     if shots:
         time.sleep(0.3)
         browser.save_screenshot(str(shots / "on-the-way.png"))

@@ -1,7 +1,6 @@
 // Pictures that are read step by step.
 //
 //   <figure class="stepper">              one step at a time is shown
-//   <figure class="stepper rows">         the steps up to this one are shown
 //     … anything with data-step="1", "2", …; captions have the class "caption" …
 //
 // Without this script, and on paper, all steps are shown.
@@ -9,12 +8,9 @@
   'use strict';
 
   const show = (figure, parts, state) => {
-    const rows = figure.classList.contains('rows');
     for (const part of parts) {
       const step = Number(part.dataset.step);
-      const caption = part.classList.contains('caption');
-      const shown = rows && !caption ? step <= state.step : step === state.step;
-      part.classList.toggle('later', !shown);
+      part.classList.toggle('later', step !== state.step);
       part.classList.toggle('now', step === state.step);
     }
     state.where.textContent = `${state.step} of ${state.last}`;

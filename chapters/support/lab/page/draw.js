@@ -99,7 +99,7 @@ class Diagram {
       if (Math.max(from, to) >= first && Math.min(from, to) <= last) moved.append(this.arrow(arrow));
     }
     for (let at = first; at <= last; at += 1) moved.append(...this.row(list[at], at));
-    this.drawHead(facts, list[selected]);
+    this.drawHead(facts, list.slice(first, last + 1), list[selected]);
   }
 
   /** Where the lanes are. */
@@ -174,33 +174,40 @@ class Diagram {
     const isLeft = text.length > right && (text.length <= left || right < LEAST);
     const most = isLeft ? left : right;
     const short = text.length > most ? `${text.slice(0, most - 1)}…` : text;
-    parts.push(label(isLeft ? x - 10 : x + 10, y + ROW * 0.46, short, color, isLeft));
+    const shown = label(isLeft ? x - 10 : x + 10, y + ROW * 0.46, short, color, isLeft);
+    if (short !== text) shown.append(element("title", {}, text));
+    parts.push(shown);
     return parts;
   }
 
-  drawHead(facts, row) {
-    const number = row?.last ?? 0;
-    const heads = facts.hasOutside ? [this.headOf(-1, "outside", "clients, you", "")] : [];
+  /** Above each lane, the processes that can be seen in it. */
+  drawHead(facts, seen, selected) {
+    const heads = facts.hasOutside ? [this.headOf(-1, ["outside"], "clients, you", "")] : [];
+    const [from, to] = [seen[0]?.first ?? 0, seen.at(-1)?.last ?? 0];
     facts.byLane.forEach((lives, lane) => {
-      const { pid, born } = lifeAt(lives, number);
-      if (born > number) return;
-      const program = facts.program(pid, number);
-      heads.push(this.headOf(lane, String(pid), program, `lane-${lane % LANE_COLORS}`));
+      const isSeen = ({ born, reaped }) => born <= to && (reaped ?? Infinity) >= from;
+      const all = lives.filter(isSeen);
+      if (all.length === 0) return;
+      // The program of the one at the selected row, if that can be seen.
+      const now = lifeAt(all, Math.min(Math.max(selected?.last ?? to, from), to));
+      const program = facts.program(now.pid, to);
+      const pids = all.map((it) => it.pid);
+      heads.push(this.headOf(lane, pids, program, `lane-${lane % LANE_COLORS}`));
     });
     this.head.replaceChildren(...heads);
   }
 
-  headOf(lane, name, text, color) {
+  headOf(lane, names, text, color) {
     const head = document.createElement("div");
     head.className = "lane-head";
     head.style.left = `${this.laneX(lane) - this.step / 2 - this.scroll.scrollLeft}px`;
     head.style.width = `${this.step - 4}px`;
     const title = head.appendChild(document.createElement("b"));
     title.className = color;
-    title.textContent = name;
+    title.textContent = names.length > 2 ? `${names[0]}, …, ${names.at(-1)}` : names.join(", ");
     const under = head.appendChild(document.createElement("span"));
     under.textContent = text;
-    head.title = text;
+    head.title = `${names.join(", ")}: ${text}`;
     return head;
   }
 }
@@ -208,8 +215,9 @@ class Diagram {
 /** The shapes of events; every other kind is a dot. */
 const MARKS = { fork: "dot", exec: "diamond", exit: "cross", eof: "ring", stop: "bar", fold: "ring" };
 
-function element(name, attributes) {
+function element(name, attributes, text = "") {
   const made = document.createElementNS(SVG, name);
+  made.textContent = text;
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;
 }

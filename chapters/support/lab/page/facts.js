@@ -4,6 +4,10 @@
 
 "use strict";
 
+if (typeof require !== "undefined") {
+  var { portOf } = require("./moment.js");
+}
+
 class Facts {
   constructor() {
     /** Processes in the order of their birth. A pid that was used twice is there twice. */
@@ -19,6 +23,10 @@ class Facts {
     this.sent = new Map();
     /** By the lower id of a pair's two ends: which processes have sent and received. */
     this.users = new Map();
+    /** By port of a client: the lab's newest request from there, `{ request, number }`. */
+    this.asked = new Map();
+    /** The same, by the connection that was accepted. */
+    this.requests = new Map();
     /** How many requests of the lab have ended, and how. */
     this.ended = { answered: 0, lost: 0 };
     /** Whether something came from outside, so that outside needs a lane. */
@@ -56,16 +64,25 @@ class Facts {
     return `${shortCommand(command)}${hasExec ? "" : " (forked)"}`;
   }
 
-  /** Whether one process has both ends of a pair or pipe: to wake itself, or they are new. */
-  isInside(id, holders) {
+  /** Whether no two processes communicate over a pair or a pipe. */
+  isInside(id) {
     const peer = this.objects.get(id)?.peer;
-    const held = [...(holders.get(id) ?? []), ...(holders.get(peer) ?? [])];
-    return peer !== undefined && held.every((it) => it.pid !== undefined && it.pid === held[0].pid);
+    return peer !== undefined && this.usersOf(id).users.size === 0;
   }
 
   /** What a reader calls an object that these processes hold now. */
   nameNow(id, holders) {
-    return this.isInside(id, holders) ? "own pair" : this.name(id);
+    const peer = this.objects.get(id)?.peer;
+    const isHalf = peer !== undefined && holders.has(id) !== holders.has(peer);
+    return `${this.name(id)}${isHalf ? " (one end closed)" : ""}`;
+  }
+
+  /** Which processes communicate over a pair; `own`: which one only wakes itself. */
+  usersOf(id) {
+    const { users, own } = this.users.get(this.channelOf(id)) ?? NONE;
+    // While a child has not called exec, it holds its parent's self-pipe, too.
+    const isOwn = own !== null && [...users].every((it) => it === own);
+    return isOwn ? { users: NONE.users, own } : { users, own: null };
   }
 
   /** What a reader calls an object. */
@@ -74,15 +91,17 @@ class Facts {
     if (object === undefined) return "?";
     const { kind, label, peer } = object;
     if (kind === "listener") return `listener ${label}`;
+    const asked = this.requests.get(id);
+    if (asked !== undefined) return `connection :${portOf(label)} (request ${asked.request})`;
     if (kind === "connection") return `connection ${label}`;
     if (kind !== "pair" && (kind !== "pipe" || peer === undefined)) return label === "" ? kind : label;
-    const { users, own } = this.users.get(channel(id, peer)) ?? NONE;
+    const { users, own } = this.usersOf(id);
     const pids = [...users].sort((a, b) => a - b);
     const name = kind === "pair" ? "channel" : "pipe";
     if (pids.length > 1) return `${name} ${pids.join(" ⇄ ")}`;
     if (pids.length === 1) return `${name} ${pids[0]} ⇄ …`;
     if (own !== null) return `self-pipe of ${own}`;
-    return kind === "pair" ? "two connected sockets" : "a pipe";
+    return `${kind}, not used`;
   }
 
   /** What the two ends of a pair have in common: the lower of their ids. */
@@ -188,6 +207,21 @@ class Facts {
     this.hasOutside = true;
   }
 
+  requested({ port, request, number }) {
+    this.hasOutside = true;
+    this.asked.set(port, { request, number });
+  }
+
+  accepted({ objects = [] }) {
+    this.hasOutside = true;
+    for (const { id, label } of objects) {
+      const asked = this.asked.get(portOf(label));
+      if (asked === undefined) continue;
+      this.requests.set(id, asked);
+      this.asked.delete(portOf(label));
+    }
+  }
+
   requestEnded({ kind }) {
     this.ended[kind] += 1;
   }
@@ -198,7 +232,7 @@ function lifeAt(lives, number) {
   return lives.findLast((it) => it.born <= number) ?? lives[0];
 }
 
-const NONE = { users: [], own: null };
+const NONE = { users: new Set(), own: null };
 
 /** Which method takes which kind of event. */
 const HANDLERS = {
@@ -210,9 +244,9 @@ const HANDLERS = {
   reap: "reaped",
   send: "sentMessages",
   receive: "receivedMessages",
-  accept: "outside",
+  accept: "accepted",
   signalled: "outside",
-  asked: "outside",
+  asked: "requested",
   answered: "requestEnded",
   lost: "requestEnded",
 };

@@ -180,12 +180,17 @@ const EFFECTS = {
   },
   accept(moment, event) {
     for (const { label } of event.objects ?? []) {
-      moment.backlog.delete(Number(label.slice(label.lastIndexOf(":") + 1)));
+      moment.backlog.delete(portOf(label));
     }
   },
   answered: leaveBacklog,
   lost: leaveBacklog,
 };
+
+/** The port in an address. */
+function portOf(label) {
+  return Number(label.slice(label.lastIndexOf(":") + 1));
+}
 
 function leaveBacklog(moment, event) {
   for (const [port, request] of moment.backlog) {
@@ -264,4 +269,4 @@ function checkEvent(event, number) {
   if (wrong !== undefined) fail(`${wrong} is no text`);
 }
 
-if (typeof module !== "undefined") module.exports = { Moment, History, checkEvent };
+if (typeof module !== "undefined") module.exports = { Moment, History, checkEvent, portOf };

@@ -114,20 +114,21 @@ function stateInWords({ state, waits, end }) {
 
 /** Objects against processes: in each cell the descriptors. */
 function showHolders(box, moment, facts, event) {
-  const columns = [...moment.processes.keys()];
+  // A zombie holds nothing.
+  const living = [...moment.processes.values()].filter((it) => it.state !== "zombie");
+  const columns = living.map((it) => it.pid);
   const changed = new Set((event?.changes ?? []).map((it) => `${it.pid}/${it.fd}`));
   const table = html("table");
   const isOnTheWay = moment.backlog.size > 0
     || [...moment.onTheWay.values()].some((it) => it.handles.length > 0);
   const head = table.createTHead().insertRow();
-  for (const name of ["", ...columns, ...(isOnTheWay ? ["on the way"] : [])]) {
-    head.append(html("th", "", String(name)));
-  }
+  for (const name of ["", ...columns]) head.append(html("th", "", String(name)));
+  if (isOnTheWay) head.append(html("th", "way", "on the way"));
   const body = table.createTBody();
   const holders = moment.holders();
   const groups = objectGroups(moment, facts, holders);
   // What belongs to one process alone is last.
-  const isInside = ([id]) => facts.isInside(id, holders);
+  const isInside = ([id]) => facts.isInside(id);
   groups.sort((one, other) => isInside(one) - isInside(other));
   for (const ids of groups.slice(0, MOST_OBJECTS)) {
     const row = body.insertRow();
@@ -146,9 +147,12 @@ function showHolders(box, moment, facts, event) {
     if (isOnTheWay) {
       const messages = held.filter((it) => it.message !== undefined);
       const cell = row.insertCell();
+      cell.className = "way";
       if (messages.length > 0) {
-        cell.className = "changed on-the-way";
-        cell.textContent = messages.map((it) => `from ${it.message.from}`).join(", ");
+        cell.className = "way changed";
+        const takers = (id) => (holders.get(id) ?? []).map((it) => it.pid ?? "…").join(", ");
+        const ways = messages.map(({ message }) => `${message.from} → ${takers(message.to)}`);
+        cell.textContent = ways.join("; ");
       }
     }
   }
@@ -158,7 +162,7 @@ function showHolders(box, moment, facts, event) {
     row.append(html("th", "", `connection :${port} (request ${request})`));
     for (const _ of columns) row.insertCell();
     const cell = row.insertCell();
-    cell.className = "on-the-way changed";
+    cell.className = "way changed";
     cell.textContent = "in the backlog";
     cell.title = "the kernel keeps it until a process accepts it";
   }
@@ -168,7 +172,7 @@ function showHolders(box, moment, facts, event) {
   }
   const more = groups.length - MOST_OBJECTS;
   const notes = [html("p", "note", "The numbers are descriptors. ↓: stays open at exec. "
-    + "The two ends of a channel have two colours. With an own pair, a process wakes itself.")];
+    + "The two ends of a channel have two colours. With a self-pipe, a process wakes itself.")];
   if (groups.length === 0) notes[0].textContent = "No process has a socket.";
   if (more > 0) notes.unshift(html("p", "note", `and ${more} more`));
   box.replaceChildren(...(groups.length === 0 ? [] : [table]), ...notes);
@@ -221,7 +225,7 @@ function showDetail(box, events, facts) {
     const changes = changesInWords(event, facts);
     if (changes.length > 0) parts.push(html("p", "note changes", changes.join("\n")));
   }
-  if (parts.length === 0) parts.push(html("p", "note", "Select a row."));
+  if (parts.length === 0) parts.push(html("p", "note", "The next level shows more of this."));
   box.replaceChildren(...parts);
 }
 

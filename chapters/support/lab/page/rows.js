@@ -51,7 +51,7 @@ class Rows {
     this.count += 1;
     const isShown = LEVELS.indexOf(event.level) <= this.most;
     const isTraffic = this.level === "life" && event.level !== "all"
-      && (event.kind === "answer" || event.kind === "receive");
+      && event.level !== "calls" && (event.kind === "answer" || event.kind === "receive");
     if (!(isShown || isTraffic)) return;
     if (!isShown) {
       this.addTraffic(event);
@@ -89,7 +89,10 @@ class Rows {
   }
 
   isDull(event) {
-    return DULL.has(event.kind) && event.level !== "life" && !this.unfolded.has(event.number);
+    const closed = event.call === "close" ? this.facts.objects.get(event.changes?.[0]?.was) : undefined;
+    const isStory = event.level === "life" || event.call === "listen"
+      || closed?.kind === "listener" || closed?.kind === "connection";
+    return DULL.has(event.kind) && !isStory && !this.unfolded.has(event.number);
   }
 
   addDull(event) {
@@ -153,15 +156,18 @@ class Rows {
     return { list, arrows, isAll, before: (number) => rowBefore(list, number) };
   }
 
-  /** What a filter looks at: the text of a row, the lines of strace, and the processes. */
+  /** What a filter looks at: the text of a row, its calls, and its processes. */
   searched(row) {
     const events = [this.events[row.first], this.events[row.last]];
     const [text] = rowText(row, this.events, this.facts);
     const takers = events.flatMap((it) => {
       const senders = it.kind === "receive" ? it.messages.map((message) => message.from) : [];
-      return [it.pid, it.child, it.kind === "send" ? undefined : it.to, it.from, ...senders];
+      const takers = it.kind === "send" ? [...this.facts.usersOf(it.to).users] : [it.to];
+      return [it.pid, it.child, it.from, ...takers, ...senders];
     });
-    const all = [text, ...events.map((it) => it.raw ?? "")].join(" ").toLowerCase();
+    // Of a line of strace, the name of the call: the rest is not shown.
+    const calls = events.map((it) => /^\w*/.exec(it.raw ?? "")[0]);
+    const all = [text, ...calls].join(" ").toLowerCase();
     return { last: row.last, text: all, takers };
   }
 }
@@ -260,8 +266,12 @@ function arrowsOf(event, rows) {
       const from = facts.life(event.from, event.number) === undefined ? OUTSIDE : event.from;
       return [arrow(at(here, from), at(here, event.pid), "signal")];
     }
-    case "accept":
-      return [arrow(at(here, OUTSIDE), at(here, event.pid), "net")];
+    case "accept": {
+      // From where it was asked: meanwhile it was in the backlog.
+      const asked = facts.requests.get(event.objects?.[0]?.id);
+      const start = asked === undefined ? undefined : rows.with(asked.number);
+      return [arrow(at(start ?? here, OUTSIDE), at(here, event.pid), "net")];
+    }
     case "answer":
       return [arrow(at(here, event.pid), at(here, OUTSIDE), "net")];
     case "signalled":

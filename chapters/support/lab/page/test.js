@@ -153,7 +153,7 @@ test("the level of life counts messages", () => {
     "fork: 8 begins as a copy",
     "1 message",
     "killed by SIGKILL from you",
-    "waits for 8: killed by SIGKILL",
+    "reaps 8: killed by SIGKILL",
     "fork: 9 begins as a copy",
   ]);
 });
@@ -186,8 +186,8 @@ test("a filter has pids, words, and words that must not occur", () => {
   const texts = (filter) => rowsOf("story", { filter }).texts;
   assert.equal(texts("").length, 7);
   assert.deepEqual(texts("9"), ["fork: 9 begins as a copy"]);
-  assert.deepEqual(texts("SIGKILL"), ["killed by SIGKILL from you", "waits for 8: killed by SIGKILL"]);
-  assert.deepEqual(texts("sigkill -waits"), ["killed by SIGKILL from you"]);
+  assert.deepEqual(texts("SIGKILL"), ["killed by SIGKILL from you", "reaps 8: killed by SIGKILL"]);
+  assert.deepEqual(texts("sigkill -reaps"), ["killed by SIGKILL from you"]);
   // It looks at what is shown.
   assert.deepEqual(texts("receives listener"), ["receives listener 127.0.0.1:80, now fd 6"]);
   assert.deepEqual(texts("no such word"), []);
@@ -231,6 +231,43 @@ test("a request that is not accepted is in the backlog", () => {
   assert.deepEqual([...all.at(3).backlog], [[4444, 1], [5555, 2]]);
   assert.deepEqual([...all.at(4).backlog], [[5555, 2]]);
   assert.equal(all.at(5).backlog.size, 0);
+});
+
+test("a request is followed from its beginning to the process that accepts it", () => {
+  next = 0;
+  const connection = { id: 5, kind: "connection", label: "127.0.0.1:4444" };
+  const all = [
+    event(7, "exec", { path: "a", arguments: ["a"] }),
+    event(0, "asked", { request: 1, port: 4444 }),
+    event(7, "stop", { signal: "SIGSTOP" }),
+    event(7, "accept", { listener: 0, fd: 4, objects: [connection], changes: [opened(7, 4, 5)] }),
+  ].map((it) => ({ level: "life", ...it }));
+  const facts = factsOf(all);
+  assert.equal(facts.name(5), "connection :4444 (request 1)");
+  assert.equal(describe(all[3], facts)[0], "accepts request 1 from ?: fd 4");
+  const rows = new Rows(all, facts, { level: "life" });
+  while (rows.count < all.length) rows.add();
+  assert.deepEqual(rows.arrows, [{
+    from: { row: 1, pid: "outside" }, to: { row: 3, pid: 7 }, color: "net",
+  }]);
+});
+
+test("a pair has the name of what it is used for", () => {
+  next = 0;
+  const first = event(7, "call", { objects: [pair(1, 2), pair(2, 1)], changes: [opened(7, 4, 1), opened(7, 5, 2)] });
+  const wake = event(7, "send", { level: "all", to: 2, messages: [1], text: "!" });
+  // While a child has not called exec, it holds its parent's self-pipe, too.
+  const shared = event(7, "send", { level: "story", to: 2, messages: [2], text: "!" });
+  const holders = (events) => history(events).last.holders();
+  assert.equal(factsOf([first]).nameNow(1, holders([first])), "pair, not used");
+  assert.equal(factsOf([first, wake, shared]).name(1), "self-pipe of 7");
+  assert.equal(factsOf([first, shared]).name(1), "channel 7 ⇄ …");
+  const events = run();
+  const { objects } = events[2];
+  assert.equal(objects.length, 2);
+  const facts = factsOf(events);
+  assert.equal(facts.nameNow(1, holders(events.slice(0, 9))), "channel 7 ⇄ 8");
+  assert.equal(facts.nameNow(1, holders(events)), "channel 7 ⇄ 8 (one end closed)");
 });
 
 test("what is no event is refused", () => {

@@ -59,7 +59,7 @@ const WORDS = {
     const isBad = event.code !== 0;
     return [endInWords(event).replace("exited", "exits"), isBad ? "bad" : "life"];
   },
-  reap: (event) => [`waits for ${event.child}: ${endInWords(event)}`, "life"],
+  reap: (event) => [`reaps ${event.child}: ${endInWords(event)}`, "life"],
   stop: ({ signal }) => [`is stopped by ${signal}`, "signal"],
   thread: ({ child }) => [`makes thread ${child}`, "dim"],
   wait: ({ call, fds }) => [`waits in ${call}${fdsInWords(fds)}`, "dim"],
@@ -87,7 +87,8 @@ const WORDS = {
     // To itself: a handler wakes the main loop.
     if (event.level === "all") return [`writes “${text}”`, "dim"];
     if (handles.length > 0) return [`sends ${handles.join("; ")}`, "handle"];
-    return event.bytes === 1 ? [`writes one byte, “${text}”`, "dim"] : [text, "message"];
+    if (event.bytes === 1) return [`writes one byte, “${text}”`, "dim"];
+    return said(event.text);
   },
   receive: (event, facts) => {
     const handles = (event.handles ?? []).map((it) => `${facts.name(it.object)}, now fd ${it.fd}`);
@@ -95,15 +96,21 @@ const WORDS = {
     if (handles.length > 0) return [`receives ${handles.join("; ")}`, "handle"];
     if (count === 0) return [`reads ${some(event.bytes, "byte")}`, "dim"];
     return count === 1
-      ? [messageText(event.messages[0].text), "message"]
+      ? said(event.messages[0].text)
       : [`${some(count, "message")}, ${some(event.bytes, "byte")}`, "message"];
   },
   eof: ({ fd }) => [`fd ${fd}: end of the stream, the other end is closed`, "dim"],
-  accept: ({ fd, listener }, facts) => [`accepts from ${facts.name(listener)}: fd ${fd}`, "net"],
+  accept: ({ fd, listener, objects = [] }, facts) => {
+    const asked = facts.requests.get(objects[0]?.id);
+    const what = asked === undefined ? "accepts" : `accepts request ${asked.request}`;
+    return [`${what} from ${facts.name(listener)}: fd ${fd}`, "net"];
+  },
   request: ({ text }) => [firstLine(text), "net"],
   answer: ({ text }) => [response(text), "net"],
   print: ({ text }) => [`“${firstLine(text)}”`, "dim"],
-  call: ({ call, fd, error, changes = [] }, facts) => {
+  call: ({ call, fd, error, changes = [], objects = [] }, facts) => {
+    const isListening = call === "listen" && error === undefined && objects.length > 0;
+    if (isListening) return [`listens at ${objects[0].label}: fd ${fd}`, "net"];
     const on = fd === undefined ? "" : ` fd ${fd}`;
     const [change] = changes;
     const was = change?.was === undefined || call !== "close" ? "" : `, ${facts.name(change.was)}`;
@@ -126,6 +133,12 @@ const WORDS = {
 
 function fdsInWords(fds) {
   return fds.length === 0 ? "" : ` for fd ${fds.join(", ")}`;
+}
+
+/** A message; Node's acknowledgement of a descriptor in words. */
+function said(text) {
+  const isAck = /^\{"cmd":"NODE_HANDLE_ACK"\}\n*$/.test(text);
+  return isAck ? ["acknowledges the descriptor", "message"] : [messageText(text), "message"];
 }
 
 function messageText(text) {

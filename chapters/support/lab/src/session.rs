@@ -20,7 +20,7 @@ use crate::{
     pidfd::PidFd,
     recording,
     trace::{Output, Trace},
-    warden::descendants,
+    warden::{children, descendants},
 };
 
 /// A crash loop would fill the memory. After so many events, a call that changes nothing
@@ -180,12 +180,15 @@ impl Session {
             .map_err(|error| format!("{signal} to {pid}: {error}"))
     }
 
-    /// Sends SIGTERM to the first process.
+    /// Sends SIGTERM to the first process. If that has ended, as a master does after an
+    /// upgrade, to those whose parents have ended: the warden has inherited them.
     pub fn end_program(&self, warden: i32) {
-        let first = self.lock().first;
-        if let Some(first) = first {
-            // It may have ended by itself.
-            let _ = self.signal(warden, first, Signal::SIGTERM);
+        let state = self.lock();
+        let first = state.first.filter(|it| state.alive.contains(it));
+        drop(state);
+        for pid in first.map_or_else(|| children(warden), |it| vec![it]) {
+            // It may have ended by itself; and strace is none of them.
+            let _ = self.signal(warden, pid, Signal::SIGTERM);
         }
     }
 

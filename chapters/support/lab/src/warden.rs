@@ -143,12 +143,19 @@ pub fn descendants(of: libc::pid_t) -> Vec<libc::pid_t> {
     let mut next = 0;
     while let Some(pid) = found.get(next).copied() {
         next += 1;
-        let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
-        for task in tasks.flatten() {
-            let children = task.path().join("children");
-            let children = fs::read_to_string(children).unwrap_or_default();
-            found.extend(children.split_whitespace().flat_map(str::parse::<i32>));
-        }
+        found.extend(children(pid));
     }
     found.split_off(1)
+}
+
+/// The children of a process.
+pub fn children(of: libc::pid_t) -> Vec<libc::pid_t> {
+    let tasks = fs::read_dir(format!("/proc/{of}/task"));
+    let children = tasks.into_iter().flatten().flatten().flat_map(|task| {
+        let children = fs::read_to_string(task.path().join("children"));
+        let children = children.unwrap_or_default();
+        let pids = children.split_whitespace().flat_map(str::parse::<i32>);
+        pids.collect::<Vec<_>>()
+    });
+    children.collect()
 }

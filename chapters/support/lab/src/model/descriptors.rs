@@ -162,10 +162,13 @@ impl Model {
         let Some((fd, object)) = self.look(pid, &word) else { return };
         self.tables.close(pid, fd);
         let kind = self.tables.object(object).kind;
-        // The last descriptor of a listener or a connection is a story of its own.
+        // It is a story of its own if a connection ends, or a process stops listening.
         let is_last = self.tables.references(object) == 0;
+        let is_held =
+            self.tables.descriptors(pid).any(|(_, it)| it.object == object);
         let level = match kind {
-            Kind::Listener | Kind::Connection if is_last => Level::Story,
+            Kind::Connection if is_last => Level::Story,
+            Kind::Listener if !is_held => Level::Story,
             Kind::File | Kind::Anonymous | Kind::Standard => Level::All,
             _ => Level::Calls,
         };

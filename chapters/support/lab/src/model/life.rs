@@ -205,8 +205,10 @@ impl Model {
         };
         let Some(process) = self.processes.get_mut(&done.pid) else { return };
         let before = process.actions.insert(signal.clone(), action);
+        // A program that ends gives its signals their default action again.
         let is_story = SIGNALS.contains(&&*signal)
-            && before.unwrap_or(Action::Default) != action;
+            && before.unwrap_or(Action::Default) != action
+            && action != Action::Default;
         let level = if is_story { Level::Story } else { Level::All };
         let what = What::Action { signal, action };
         self.add(done.tid, done.began, level, what, done.raw);

@@ -124,7 +124,7 @@ impl Model {
         if !is_own {
             self.messages.set_used(to);
         }
-        let level = if is_own { Level::All } else { level_of(&payload.bytes) };
+        let level = if is_own { Level::All } else { Level::Story };
         let what = What::Send { fd, to, messages, text, bytes, handles };
         self.add(done.tid, done.began, level, what, done.raw);
     }
@@ -176,7 +176,7 @@ impl Model {
         }
         let messages = arrived.messages;
         let is_own = arrived.from.iter().all(|it| *it == done.pid);
-        let level = if is_own { Level::All } else { level_of(&payload.bytes) };
+        let level = if is_own { Level::All } else { Level::Story };
         let what = What::Receive { fd, messages, bytes, handles };
         self.add(done.tid, done.ended, level, what, done.raw);
     }
@@ -247,12 +247,6 @@ impl Model {
             self.call(tid, (time, time), (&name, &arguments), &returned, &raw);
         }
     }
-}
-
-/// Node's acknowledgements belong to the transport.
-fn level_of(bytes: &[u8]) -> Level {
-    let is_internal = bytes.starts_with(b"{\"cmd\":\"NODE_HANDLE_ACK\"");
-    if is_internal { Level::Calls } else { Level::Story }
 }
 
 /// What a call carries.
