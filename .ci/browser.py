@@ -139,8 +139,11 @@ for (const figure of document.querySelectorAll('figure.lab')) {
   // `page` is a constant of the frame's script, which only its own code can name.
   const page = figure.querySelector('iframe').contentWindow.eval('page');
   const event = page.rows.list[page.selected]?.last;
+  const named = [...figure.querySelectorAll('[data-moment]'), figure].map((it) => it.dataset.moment);
+  for (const it of named) {
+    if (it !== undefined && !(it in page.meta.moments)) wrong.push(`${recording} has no '${it}'`);
+  }
   if (page.history.events.length === 0) wrong.push(`the recording ${recording} is empty`);
-  else if (page.meta.moments[moment] === undefined) wrong.push(`${recording} has no '${moment}'`);
   else if (!(event >= page.meta.moments[moment])) wrong.push(`${recording} does not show '${moment}'`);
 }
 return wrong;
