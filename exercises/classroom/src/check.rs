@@ -154,7 +154,9 @@ fn message(stdout: &str, test: &str) -> Option<String> {
 pub fn without_frame(text: &str) -> String {
     let kept = text.lines().filter(|line| {
         let begins = line.starts_with("thread '") && line.contains(" panicked at ");
-        !begins && !line.starts_with("note: run with `RUST_BACKTRACE")
+        let is_note = line.starts_with("note: run with `RUST_BACKTRACE")
+            || line.starts_with("note: see what its processes do");
+        !begins && !is_note
     });
     kept.collect::<Vec<_>>().join("\n").trim().to_owned()
 }

@@ -21,7 +21,7 @@ macro_rules! exercise {
 #[doc(hidden)]
 #[track_caller]
 pub fn exercise_program(package: &str) -> Program {
-    report_messages_only();
+    report_messages_only(package);
     let tests = std::env::current_exe().expect("the path of the tests");
     // target/debug/deps/check-0123456789abcdef: the program is in target/debug.
     let path =

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::panic::{PanicHookInfo, set_hook};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 use std::{env, thread};
 
 use crate::capture::Capture;
@@ -17,12 +17,19 @@ thread_local! {
 /// What `todo!()` prints.
 const TODO: &str = "not yet implemented";
 
+/// The exercise's number, as in `ex12`.
+static EXERCISE: OnceLock<String> = OnceLock::new();
+
 /// From now on, a test of this process that fails prints its message without a
 /// backtrace, even with `RUST_BACKTRACE=1`: that would show the test's code, and
 /// the student is to look at the program. `RUST_BACKTRACE=full` shows it all the
 /// same.
-pub(crate) fn report_messages_only() {
+pub(crate) fn report_messages_only(package: &str) {
     static ONCE: Once = Once::new();
+    let number = package.split('-').next().unwrap_or_default();
+    if number.strip_prefix("ex").is_some_and(|it| it.parse::<u32>().is_ok()) {
+        EXERCISE.get_or_init(|| number.to_owned());
+    }
     if env::var_os("RUST_BACKTRACE").is_none_or(|it| it != "full") {
         ONCE.call_once(|| set_hook(Box::new(report)));
     }
@@ -40,7 +47,9 @@ fn report(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or(payload.downcast_ref::<String>().map(String::as_str));
-    let message = todo_in_program()
+    let todo = todo_in_program();
+    let is_begun = todo.is_none();
+    let message = todo
         .unwrap_or_else(|| text.unwrap_or("a panic without a message").to_owned());
     let reason = time_limit::reason();
     let message = match time_limit::is_up() && !message.contains(&reason) {
@@ -54,6 +63,19 @@ fn report(panic: &PanicHookInfo<'_>) {
     // quotes a program that panicked too, that is not the one.
     let message = message.replace("\nthread '", "\n    thread '");
     eprintln!("\nthread '{name}' panicked{place}:\n{message}");
+    if is_begun {
+        hint_at_lab();
+    }
+}
+
+/// Says once how to see what the program does. As the standard library does with its
+/// hint, in a line that begins with `note:`, which the classroom's commands leave out.
+fn hint_at_lab() {
+    static ONCE: Once = Once::new();
+    let Some(number) = EXERCISE.get() else { return };
+    ONCE.call_once(|| {
+        eprintln!("note: see what its processes do: cargo run -p classroom -- lab {number}");
+    });
 }
 
 /// The text of the `todo!()` at which a program of this test has stopped, and where

@@ -13,6 +13,15 @@ fn victim() {
     program.wait_for_line("solved");
 }
 
+/// Not a test either: the same in an exercise with a number.
+#[test]
+#[ignore = "a test below runs it"]
+fn victim_with_a_number() {
+    let program = exercise_program("ex12-student");
+    let program = program.args(["-c", SCRIPT.trim()]).start();
+    program.wait_for_line("solved");
+}
+
 /// Not a test either: its program is killed when the time is up.
 #[test]
 #[ignore = "a test below runs it"]
@@ -40,7 +49,9 @@ fn run(victim: &str, variables: &[(&str, &str)]) -> Output {
     std::fs::create_dir(&deps).expect("a new folder");
     let this = std::env::current_exe().expect("these tests");
     std::fs::copy(this, deps.join("tests")).expect("a copy of these tests");
-    std::fs::copy("/bin/bash", dir.path().join("student")).expect("a program");
+    for name in ["student", "ex12-student"] {
+        std::fs::copy("/bin/bash", dir.path().join(name)).expect("a program");
+    }
     let tests = Program::new(deps.join("tests"));
     let mut tests = tests.args(["--exact", victim, "--ignored"]);
     for (name, value) in variables {
@@ -82,6 +93,17 @@ fn a_program_that_is_not_written_yet_is_the_message() {
         message(&run_with_panic("not yet implemented: fork a child", "1"));
     let (_, rest) = message.split_once(":\n").expect("std's first line");
     assert_eq!(rest, "not yet implemented: fork a child\n(src/solution.rs:6:5)");
+}
+
+#[test]
+fn the_lab_is_named_once_the_program_is_begun() {
+    let hint =
+        "note: see what its processes do: cargo run -p classroom -- lab ex12";
+    let with_panic = |text| run("victim_with_a_number", &[("PANIC", text)]);
+    let begun = message(&with_panic("index out of bounds"));
+    assert_eq!(begun.lines().last(), Some(hint), "{begun}");
+    let not_begun = message(&with_panic("not yet implemented: fork a child"));
+    assert!(!not_begun.contains(hint), "{not_begun}");
 }
 
 #[test]
