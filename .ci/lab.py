@@ -617,6 +617,27 @@ def memory_of(lab):
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
 
+def check_end_after_upgrade(programs):
+    """The first process has ended, and another one is asked to end."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "recording"
+        command = [programs / "lab", "--record", file, "--", programs / "ch06-reload",
+                   "--port", "0", "--workers", "1"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as lab:
+            until("the worker is ready", 20, lambda: "is ready" in lab.stdout.readline())
+            first = processes_below(lab.pid)[2]
+            os.kill(first, signal.SIGUSR2)
+            until("it has taken over", 20, lambda: "has taken over" in lab.stdout.readline())
+            until("the first process has ended", 10, lambda: not lives(first))
+            lab.send_signal(signal.SIGTERM)
+            lab.stdout.read()
+        events = [json.loads(it) for it in file.read_text().splitlines()]
+        asked = [it["to"] for it in events if it.get("kind") == "signalled"]
+        ends = {it["pid"]: it.get("code") for it in events if it.get("kind") == "exit"}
+        assert asked and first not in asked, asked
+        assert set(ends.values()) == {0}, ends
+
+
 def check_ends(programs):
     """However it ends, nothing is left."""
     def started():
@@ -639,6 +660,7 @@ def check_ends(programs):
             subprocess.run(["kill", "-KILL", str(below[victim])], check=True)
             until("nothing is left", 2.5, lambda: not any(map(lives, below)))
             lab.end()
+    check_end_after_upgrade(programs)
     left = list(pathlib.Path(tempfile.gettempdir()).glob("lab-*"))
     assert not left, left
 

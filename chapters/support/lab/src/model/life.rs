@@ -133,6 +133,7 @@ impl Model {
 
     fn ended(&mut self, tid: i32, time: f64, end: End, raw: &str) {
         self.calls.remove(&tid);
+        self.waits.remove(&tid);
         let Some(&pid) = self.threads.get(&tid) else { return };
         if pid == tid {
             self.processes.remove(&pid);
@@ -306,6 +307,10 @@ impl Model {
         else {
             return;
         };
+        // The beginning of its line may have come before.
+        if self.waits.insert(tid, time) == Some(time) {
+            return;
+        }
         let arguments = values(text);
         let first = arguments.first();
         let fds: Vec<i32> = match name {

@@ -37,6 +37,8 @@ pub struct Model {
     threads: HashMap<i32, i32>,
     /// The call of each thread that has begun and not returned.
     calls: HashMap<i32, Call>,
+    /// When the call began in which a thread waits, or has waited last.
+    waits: HashMap<i32, f64>,
     /// Lines of processes whose parent is not known yet.
     orphans: Vec<(Line, String)>,
     /// Signals that were sent, the newest last.

@@ -1,9 +1,9 @@
-//! A signal that the kernel sends because the parent has died looks like one that the
-//! parent has sent (prctl(2), `PR_SET_PDEATHSIG`).
+//! What a few lines of strace mean.
 
 use lab::{event::What, model::Model};
 
-/// For each signal that was delivered, whether it tells of the parent's death.
+/// For each signal that was delivered, whether it tells of the parent's death. It looks
+/// like one that the parent has sent (prctl(2), `PR_SET_PDEATHSIG`).
 fn tells_of_death(lines: &[&str]) -> Vec<bool> {
     let mut model = Model::new();
     for line in ["10 1.0 execve(\"/a\", [\"a\"], 0x7f /* 9 vars */) = 0"]
@@ -54,4 +54,18 @@ fn a_child_of_the_child_has_not_asked() {
     let fork = "11 1.3 clone(child_stack=NULL, flags=SIGCHLD) = 12";
     let signal = SIGNAL.replace("11 1.5", "12 1.6").replace("=10", "=11");
     assert_eq!(tells_of_death(&[FORK, ASKS, fork, &signal]), [false]);
+}
+
+#[test]
+fn a_call_that_waits_is_one_event() {
+    let mut model = Model::new();
+    let start = "10 1.0 poll([{fd=3, events=POLLIN}], 1, -1";
+    model.line("10 0.9 execve(\"/a\", [\"a\"], 0x7f /* 9 vars */) = 0");
+    model.partial(start);
+    model.line(&format!("{start} <unfinished ...>"));
+    model.line("10 1.1 <... poll resumed>) = 1 ([{fd=3, revents=POLLIN}])");
+    model.partial(&start.replace("1.0", "1.2"));
+    let events = model.take_events().into_iter();
+    let waits = events.filter(|it| matches!(it.what, What::Wait { .. }));
+    assert_eq!(waits.map(|it| it.time).collect::<Vec<_>>(), [0.1, 0.3]);
 }
