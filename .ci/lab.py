@@ -32,6 +32,56 @@ sys.dont_write_bytecode = True
 
 ROWS = "return page.rows.list.map((it) => rowText(it, page.history.events, page.facts)[0])"
 
+# A program that opens, copies, sends and closes descriptors in all ways.
+DESCRIPTORS = r"""
+import ctypes, fcntl, os, select, socket, tempfile, time
+
+CLOSE_RANGE, PIDFD_GETFD, CLONE_FILES = 436, 438, 0x400
+FIOCLEX, FIONCLEX, CLOSE_RANGE_CLOEXEC = 0x5451, 0x5450, 4
+libc = ctypes.CDLL(None)
+listener = socket.create_server(("127.0.0.1", 0))
+one, other = socket.socketpair()
+read, write = os.pipe()
+os.dup2(read, 50)
+os.dup2(write, 51, inheritable=True)
+copy = os.dup(listener.fileno())
+fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD_CLOEXEC, 80)
+fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD, 90)
+fcntl.fcntl(50, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+fcntl.ioctl(51, FIOCLEX)
+fcntl.ioctl(90, FIONCLEX)
+opened = [select.epoll(), os.pidfd_open(os.getpid()), socket.socket(socket.AF_UNIX),
+          tempfile.TemporaryFile(), os.open("/tmp", os.O_RDONLY | os.O_DIRECTORY)]
+memory = os.memfd_create("memory")
+packets, ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+socket.send_fds(packets, [b"x"], [read, write, listener.fileno()])
+received = [socket.recv_fds(ends, 10, 5)]
+socket.send_fds(one, [b"y"], [memory])
+other.recv(1, socket.MSG_PEEK)
+received += [socket.recv_fds(other, 10, 5)]
+socket.send_fds(one, [b"z"], [memory, read])  # stays on its way
+socket.send_fds(packets, [b"t"], [read, write, listener.fileno()])
+received += [ends.recvmsg(10, socket.CMSG_SPACE(4))]  # has room for one
+for fd in range(200, 220):
+    os.dup2(read, fd)
+libc.syscall(CLOSE_RANGE, ctypes.c_uint(205), ctypes.c_uint(209), 0)
+libc.syscall(CLOSE_RANGE, ctypes.c_uint(210), ctypes.c_uint(212), CLOSE_RANGE_CLOEXEC)
+os.closerange(213, 218)
+if os.fork() == 0:
+    os.close(80)
+    libc.unshare(CLONE_FILES)
+    os.execv("/bin/sh", ["sh", "-c", "exec 7</dev/null 8>&1; sleep 60 & sleep 60"])
+if os.fork() == 0:
+    parent = os.pidfd_open(os.getppid())
+    taken = libc.syscall(PIDFD_GETFD, parent, listener.fileno(), 0)
+    time.sleep(60)
+while True:
+    connection, _ = listener.accept()
+    connection.recv(1000)
+    connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nyes")
+    connection.close()
+"""
+
 # The longest time between two frames, since the last call.
 FRAMES = """
 window.longest = 0;
@@ -537,7 +587,8 @@ def check_tables(browser, programs, folder):
     """The tables and the close-on-exec flags are those of /proc, at a quiet moment and when a
     program is stopped under load."""
     (folder / "cluster.js").write_text(NODE_CLUSTER)
-    commands = [["node", folder / "cluster.js"]]
+    (folder / "descriptors.py").write_text(DESCRIPTORS)
+    commands = [["node", folder / "cluster.js"], ["/usr/bin/python3", folder / "descriptors.py"]]
     for name in ("ch03-handles", "ch05-restart", "ch06-reload", "ch07-cluster"):
         commands.append([programs / name, "--port", "0", "--workers", "3"])
     commands.append([programs / "ch02-balance", "--port", "0"])

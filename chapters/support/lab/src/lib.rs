@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod event;
 pub mod guard;
+pub mod listener;
 pub mod messages;
 pub mod model;
 pub mod pidfd;

@@ -1,7 +1,7 @@
 //! A program that runs, or has run, in the lab: its events, and what can be done to it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
@@ -15,7 +15,8 @@ use nix::sys::signal::Signal;
 
 use crate::{
     ask::ask,
-    event::{Event, Kind, Level, Limit, What},
+    event::{Event, Kind, Level, Limit, Object, ObjectId, What},
+    listener::address_of,
     model::Model,
     pidfd::PidFd,
     recording,
@@ -52,8 +53,8 @@ struct State {
     first: Option<i32>,
     /// Processes that have not exited.
     alive: BTreeSet<i32>,
-    /// Addresses of listeners, the newest last.
-    listeners: Vec<SocketAddr>,
+    /// Listeners that are open, the newest last.
+    listeners: BTreeMap<ObjectId, Object>,
     /// What the lab has done, until the lines of strace have come so far.
     own: Vec<Own>,
     has_ended: bool,
@@ -197,7 +198,7 @@ impl Session {
     /// # Errors
     /// In words: no process listens.
     pub fn ask(&self, count: u64, at_once: bool) -> Result<Tally, String> {
-        let to = self.lock().listeners.last().copied();
+        let to = self.lock().listeners.values().rev().find_map(address_of);
         let to = to.ok_or("no process of the program listens on a TCP port")?;
         let left = AtomicU64::new(count);
         let threads = if at_once { count.min(MAX_AT_ONCE) } else { 1 };
@@ -305,16 +306,9 @@ impl State {
             _ => {}
         }
         let listeners = event.objects.iter().filter(|it| it.kind == Kind::Listener);
-        for mut address in listeners.flat_map(|it| it.label.parse::<SocketAddr>()) {
-            if address.ip().is_unspecified() {
-                address.set_ip(match address {
-                    SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                    SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-                });
-            }
-            if address.port() != 0 && !self.listeners.contains(&address) {
-                self.listeners.push(address);
-            }
+        self.listeners.extend(listeners.map(|it| (it.id, it.clone())));
+        for id in &event.gone {
+            self.listeners.remove(id);
         }
     }
 }

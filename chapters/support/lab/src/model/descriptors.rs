@@ -21,13 +21,15 @@ impl Model {
             "listen" if is_ok => self.listens(done),
             "dup" | "dup2" | "dup3" if is_ok => self.copied(done),
             "fcntl" if is_ok => return self.controlled(done),
+            "ioctl" if is_ok => return self.set_close_on_exec(done),
+            "pidfd_getfd" if is_ok => self.taken(done),
             "close_range" if is_ok => self.closed_range(done),
             "open" | "openat" | "openat2" | "creat" if is_ok => {
                 self.opened(done, Kind::File, Level::All);
             }
             "epoll_create" | "epoll_create1" | "eventfd" | "eventfd2"
-            | "signalfd4" | "timerfd_create" | "inotify_init1" | "pidfd_open"
-            | "memfd_create" | "io_uring_setup"
+            | "signalfd" | "signalfd4" | "timerfd_create" | "inotify_init1"
+            | "pidfd_open" | "memfd_create" | "io_uring_setup"
                 if is_ok =>
             {
                 self.opened(done, Kind::Anonymous, Level::All);
@@ -132,6 +134,34 @@ impl Model {
         }
         self.lose_what_is_gone();
         self.other(done, Level::Calls);
+    }
+
+    /// A descriptor of another process was copied into this one (pidfd_getfd(2)).
+    fn taken(&mut self, done: &Done) {
+        let Some((fd, Some(name))) = fd(&done.returned.text) else { return };
+        let inode = inode(name);
+        let known = inode.and_then(|it| self.tables.with_inode(it));
+        let (kind, label) = kind_of(name);
+        let object = known.unwrap_or_else(|| self.tables.add(kind, label, inode));
+        let descriptor = Descriptor { object, close_on_exec: true };
+        self.tables.open(done.pid, fd, descriptor);
+        self.other(done, Level::Calls);
+    }
+
+    /// `FIOCLEX` does what `F_SETFD` does (ioctl(2)).
+    fn set_close_on_exec(&mut self, done: &Done) -> bool {
+        let on = match done.argument(1).word() {
+            "FIOCLEX" => true,
+            "FIONCLEX" => false,
+            _ => return false,
+        };
+        let word = done.argument(0).word().to_owned();
+        let Some((fd, _)) = self.look(done.pid, &word) else { return false };
+        if !self.tables.set_close_on_exec(done.pid, fd, on) {
+            return false;
+        }
+        self.other(done, Level::Calls);
+        true
     }
 
     fn controlled(&mut self, done: &Done) -> bool {
