@@ -195,12 +195,16 @@ def console_errors(browser):
 
 # The checks of one page. Each yields what is wrong.
 
-def check_themes(browser, url, shot):
+def check_themes(browser, url, name, shot):
     """Errors, pictures and captions in each theme, on each device."""
-    for theme, setting in THEMES.items():
+    # All pages at once, for paper: that has one theme and one width, and takes seconds to load.
+    themes = ["light"] if name == "print" else THEMES
+    widths = ["desk"] if name == "print" else WIDTHS
+    for theme in themes:
+        setting = THEMES[theme]
         browser.execute_script(f"localStorage.setItem('mdbook-theme', '{setting}')")
-        for device, width in WIDTHS.items():
-            resize(browser, width)
+        for device in widths:
+            resize(browser, WIDTHS[device])
             browser.get(url)
             wrong = console_errors(browser)
             wrong += browser.execute_script(PICTURES) + browser.execute_script(CAPTIONS)
@@ -262,7 +266,7 @@ def check_steppers(browser):
 
 
 def check_page(browser, url, name, shot):
-    yield from check_themes(browser, url, shot)
+    yield from check_themes(browser, url, name, shot)
     if name == "print":
         return
     yield from check_sidebar(browser)

@@ -541,7 +541,7 @@ fn workers_that_ignore_sigterm_are_killed() {
         exercise!().args(args).args(["--exec", "sh", "-c", script]).start();
     let both = || (server.stdout().matches("deaf\n").count() == 2).then_some(());
     assert!(
-        try_eventually(SOON, both).is_some(),
+        server.try_while_it_runs(SOON, both).is_some(),
         "2 workers should be started, and {SOON:?} later they are not\n{}",
         server.describe()
     );
@@ -600,7 +600,7 @@ fn a_worker_that_was_never_ready_is_replaced_after_a_pause() {
     let starts = || failing.stdout().matches("started\n").count();
     let enough = || (starts() >= 6).then_some(());
     assert!(
-        try_eventually(SOON, enough).is_some(),
+        failing.try_while_it_runs(SOON, enough).is_some(),
         "each of 2 workers exits before it is ready, and after a pause the next two are \
          started. The pauses are 100, 200, 400 ms and so on, so 6 workers are started in the \
          first 300 ms; yours has started {} in {SOON:?}. Which events does such a worker have, \

@@ -144,9 +144,9 @@ fn start(workers: usize) -> Running {
         .args(["--port", "0", "--workers", &workers.to_string()])
         .start();
     server.addr();
-    let all =
-        try_eventually(SOON, || (server.children().len() == workers).then_some(()));
-    assert!(all.is_some(), "not all workers run\n{}", server.describe());
+    let all = || (server.children().len() == workers).then_some(());
+    let run = server.try_while_it_runs(SOON, all);
+    assert!(run.is_some(), "not all workers run\n{}", server.describe());
     // A worker counts from the moment in which it has started.
     thread::sleep(Duration::from_millis(20));
     server

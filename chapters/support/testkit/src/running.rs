@@ -126,6 +126,21 @@ impl Running {
         status
     }
 
+    /// Like [`try_eventually`](crate::try_eventually), but once the program has exited it
+    /// looks only one more time: nothing is to be expected then.
+    pub fn try_while_it_runs<T>(
+        &self,
+        within: Duration,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let found = try_eventually(within, || {
+            let has_exited = self.try_wait().is_some();
+            let found = look();
+            (found.is_some() || has_exited).then_some(found)
+        });
+        found.flatten()
+    }
+
     /// Blocks until it has exited, and returns its exit status.
     ///
     /// # Panics

@@ -139,6 +139,22 @@ fn a_server_that_cannot_listen_is_quoted() {
 }
 
 #[test]
+fn what_a_program_does_is_awaited_only_while_it_runs() {
+    let said = |program: &testkit::Running| {
+        program.stdout().contains("late").then_some(())
+    };
+    let program = sh("sleep 0.1; echo late; exec sleep 1000").start();
+    assert_eq!(program.try_while_it_runs(LONG, || said(&program)), Some(()));
+    // The last look is after its exit.
+    let program = sh("echo late").start();
+    assert_eq!(program.try_while_it_runs(LONG, || said(&program)), Some(()));
+    let program = sh("exit 3").start();
+    let began = Instant::now();
+    assert_eq!(program.try_while_it_runs(LONG, || said(&program)), None);
+    assert!(began.elapsed() < LONG / 2, "{:?}", began.elapsed());
+}
+
+#[test]
 fn wait_returns_the_exit_status() {
     let program = sh("echo up; exec sleep 1000").start();
     program.wait_for_line("up");
