@@ -126,7 +126,7 @@ impl Running {
         status
     }
 
-    /// Like [`try_eventually`](crate::try_eventually), but once the program has exited it
+    /// Like [`try_eventually`], but once the program has exited it
     /// looks only one more time: nothing is to be expected then.
     pub fn try_while_it_runs<T>(
         &self,
