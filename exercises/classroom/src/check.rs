@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Program, Running, try_eventually};
+use testkit::{LAB_NOTE, Program, Running, try_eventually};
 
 /// How long a build may take.
 pub const BUILD_LIMIT: Duration = Duration::from_secs(600);
@@ -155,7 +155,7 @@ pub fn without_frame(text: &str) -> String {
     let kept = text.lines().filter(|line| {
         let begins = line.starts_with("thread '") && line.contains(" panicked at ");
         let is_note = line.starts_with("note: run with `RUST_BACKTRACE")
-            || line.starts_with("note: see what its processes do");
+            || line.starts_with(LAB_NOTE);
         !begins && !is_note
     });
     kept.collect::<Vec<_>>().join("\n").trim().to_owned()

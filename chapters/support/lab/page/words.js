@@ -88,7 +88,7 @@ const WORDS = {
     if (event.level === "all") return [`writes “${text}”`, "dim"];
     if (handles.length > 0) return [`sends ${handles.join("; ")}`, "handle"];
     if (event.bytes === 1) return [`writes one byte, “${text}”`, "dim"];
-    return said(event.text);
+    return messageInWords(event.text);
   },
   receive: (event, facts) => {
     const handles = (event.handles ?? []).map((it) => `${facts.name(it.object)}, now fd ${it.fd}`);
@@ -96,7 +96,7 @@ const WORDS = {
     if (handles.length > 0) return [`receives ${handles.join("; ")}`, "handle"];
     if (count === 0) return [`reads ${some(event.bytes, "byte")}`, "dim"];
     return count === 1
-      ? said(event.messages[0].text)
+      ? messageInWords(event.messages[0].text)
       : [`${some(count, "message")}, ${some(event.bytes, "byte")}`, "message"];
   },
   eof: ({ fd }) => [`fd ${fd}: end of the stream, the other end is closed`, "dim"],
@@ -136,7 +136,7 @@ function fdsInWords(fds) {
 }
 
 /** A message; Node's acknowledgement of a descriptor in words. */
-function said(text) {
+function messageInWords(text) {
   const isAck = /^\{"cmd":"NODE_HANDLE_ACK"\}\n*$/.test(text);
   return isAck ? ["acknowledges the descriptor", "message"] : [messageText(text), "message"];
 }

@@ -51,7 +51,10 @@ fn in_words(text: &str) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, os::unix::fs::MetadataExt as _};
+    use std::{
+        net::TcpListener,
+        os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
+    };
 
     use super::*;
     use crate::event::Kind;
@@ -75,7 +78,7 @@ mod tests {
     fn without_a_port_the_kernel_knows_it() {
         for host in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
             let Ok(bound) = TcpListener::bind(host) else { continue };
-            let fd = std::os::fd::AsRawFd::as_raw_fd(&bound);
+            let fd = bound.as_raw_fd();
             let file =
                 fs::metadata(format!("/proc/self/fd/{fd}")).expect("it is open");
             let found = address_of(&listener(host, Some(file.ino())));

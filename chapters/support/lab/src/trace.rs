@@ -33,7 +33,8 @@ const CALLS: &str = "?%process,?%signal,?%network,?read,?write,?readv,?writev,?p
     ?open,?openat,?openat2,?creat,?poll,?ppoll,?select,?pselect6,?epoll_create,\
     ?epoll_create1,?epoll_ctl,?epoll_wait,?epoll_pwait,?epoll_pwait2,?eventfd,?eventfd2,\
     ?signalfd,?signalfd4,?timerfd_create,?inotify_init1,?memfd_create,?flock,?nanosleep,\
-    ?clock_nanosleep,?pause,?restart_syscall,?io_uring_setup,?pidfd_open,?pidfd_getfd,?prctl,?ioctl";
+    ?clock_nanosleep,?pause,?restart_syscall,?io_uring_setup,?pidfd_open,?pidfd_getfd,\
+    ?prctl,?ioctl";
 
 /// A line that has begun and does not go on for this long, in milliseconds, is a call
 /// that blocks.

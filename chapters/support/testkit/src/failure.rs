@@ -17,6 +17,9 @@ thread_local! {
 /// What `todo!()` prints.
 const TODO: &str = "not yet implemented";
 
+/// How the line begins that says how to see what a program does.
+pub const LAB_NOTE: &str = "note: see what its processes do";
+
 /// The exercise's number, as in `ex12`.
 static EXERCISE: OnceLock<String> = OnceLock::new();
 
@@ -69,12 +72,12 @@ fn report(panic: &PanicHookInfo<'_>) {
 }
 
 /// Says once how to see what the program does. As the standard library does with its
-/// hint, in a line that begins with `note:`, which the classroom's commands leave out.
+/// hint, in a line of its own, which the classroom's commands leave out.
 fn hint_at_lab() {
     static ONCE: Once = Once::new();
     let Some(number) = EXERCISE.get() else { return };
     ONCE.call_once(|| {
-        eprintln!("note: see what its processes do: cargo run -p classroom -- lab {number}");
+        eprintln!("{LAB_NOTE}: cargo run -p classroom -- lab {number}");
     });
 }
 

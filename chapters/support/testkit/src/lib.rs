@@ -61,6 +61,7 @@ mod time_limit;
 pub use eventually::{assert_all_gone, eventually, try_eventually};
 #[doc(hidden)]
 pub use exercise::exercise_program;
+pub use failure::LAB_NOTE;
 pub use nix::sys::signal::Signal;
 pub use node::{NodeScript, node, node_program};
 pub use port::free_port;

@@ -126,8 +126,8 @@ impl Running {
         status
     }
 
-    /// Like [`try_eventually`], but once the program has exited it
-    /// looks only one more time: nothing is to be expected then.
+    /// Like [`try_eventually`], but once the program has exited it looks only one more
+    /// time: nothing is to be expected then.
     pub fn try_while_it_runs<T>(
         &self,
         within: Duration,

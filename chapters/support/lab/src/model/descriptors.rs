@@ -20,8 +20,7 @@ impl Model {
             "bind" | "getsockname" if is_ok => self.addressed(done),
             "listen" if is_ok => self.listens(done),
             "dup" | "dup2" | "dup3" if is_ok => self.copied(done),
-            "fcntl" if is_ok => return self.controlled(done),
-            "ioctl" if is_ok => return self.set_close_on_exec(done),
+            "fcntl" | "ioctl" if is_ok => return self.controlled(done),
             "pidfd_getfd" if is_ok => self.taken(done),
             "close_range" if is_ok => self.closed_range(done),
             "open" | "openat" | "openat2" | "creat" if is_ok => {
@@ -136,40 +135,22 @@ impl Model {
         self.other(done, Level::Calls);
     }
 
-    /// A descriptor of another process was copied into this one (pidfd_getfd(2)).
+    /// A descriptor of another process was copied into this one (pidfd_getfd(2)): it is
+    /// close-on-exec without being asked.
     fn taken(&mut self, done: &Done) {
-        let Some((fd, Some(name))) = fd(&done.returned.text) else { return };
-        let inode = inode(name);
-        let known = inode.and_then(|it| self.tables.with_inode(it));
-        let (kind, label) = kind_of(name);
-        let object = known.unwrap_or_else(|| self.tables.add(kind, label, inode));
-        let descriptor = Descriptor { object, close_on_exec: true };
-        self.tables.open(done.pid, fd, descriptor);
-        self.other(done, Level::Calls);
-    }
-
-    /// `FIOCLEX` does what `F_SETFD` does (ioctl(2)).
-    fn set_close_on_exec(&mut self, done: &Done) -> bool {
-        let on = match done.argument(1).word() {
-            "FIOCLEX" => true,
-            "FIONCLEX" => false,
-            _ => return false,
-        };
-        let word = done.argument(0).word().to_owned();
-        let Some((fd, _)) = self.look(done.pid, &word) else { return false };
-        if !self.tables.set_close_on_exec(done.pid, fd, on) {
-            return false;
+        if let Some((fd, _)) = self.look(done.pid, &done.returned.text) {
+            self.tables.set_close_on_exec(done.pid, fd, true);
         }
         self.other(done, Level::Calls);
-        true
     }
 
+    /// fcntl(2), and what ioctl(2) has of it.
     fn controlled(&mut self, done: &Done) -> bool {
         let word = done.argument(0).word().to_owned();
         let Some((old, object)) = self.look(done.pid, &word) else { return false };
         match done.argument(1).word() {
-            "F_SETFD" => {
-                let on = done.has("FD_CLOEXEC");
+            command @ ("F_SETFD" | "FIOCLEX" | "FIONCLEX") => {
+                let on = command == "FIOCLEX" || done.has("FD_CLOEXEC");
                 if !self.tables.set_close_on_exec(done.pid, old, on) {
                     return false;
                 }

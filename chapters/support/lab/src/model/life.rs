@@ -181,12 +181,12 @@ impl Model {
         let action = process.and_then(|it| it.actions.get(name).copied());
         let action = action.unwrap_or(Action::Default);
         // It looks as if the parent had sent it (prctl(2), PR_SET_PDEATHSIG).
-        let is_parents_death = process.is_some_and(|it| {
+        let is_expected = process.is_some_and(|it| {
             it.death_signal.as_deref() == Some(name) && from == Some(it.parent)
-        }) && !self
-            .kills
-            .iter()
-            .any(|it| Some(it.from) == from && it.to == pid && it.signal == name);
+        });
+        let was_sent =
+            |it: &Kill| Some(it.from) == from && it.to == pid && it.signal == name;
+        let is_parents_death = is_expected && !self.kills.iter().any(was_sent);
         let signal = name.to_owned();
         let what = What::Signal { signal, from, action, is_parents_death };
         self.add(tid, time, Level::Life, what, raw);
