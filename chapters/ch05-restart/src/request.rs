@@ -114,7 +114,22 @@ fn check(head: &httparse::Request) -> Result<(), &'static str> {
     if codings.len() > 1 || head.method == Some("CONNECT") {
         return Err("501 Not Implemented");
     }
+    if !is_target(head.path.unwrap_or_default(), head.method) {
+        return Err("400 Bad Request");
+    }
     Ok(())
+}
+
+/// Whether a request may ask for this (RFC 9112, section 3.2): for a path, a URL, or
+/// `*`, the whole server. The part of a URL behind `#` is for the client alone.
+fn is_target(target: &str, method: Option<&str>) -> bool {
+    let is_url = target.split_once("://").is_some_and(|(scheme, rest)| {
+        let is_http =
+            ["http", "https"].iter().any(|it| scheme.eq_ignore_ascii_case(it));
+        is_http && !rest.is_empty() && !rest.starts_with(['/', '?'])
+    });
+    let is_star = target == "*" && method == Some("OPTIONS");
+    (target.starts_with('/') || is_url || is_star) && !target.contains('#')
 }
 
 /// The values of all fields of this name.

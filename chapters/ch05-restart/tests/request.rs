@@ -90,6 +90,31 @@ fn http_1_1_needs_exactly_one_host() {
     good("GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n");
 }
 
+/// RFC 9112, 3.2.1 to 3.2.4.
+#[test]
+fn a_request_asks_for_a_path_a_url_or_the_whole_server() {
+    let head =
+        |method, target| format!("{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+    for target in ["/", "//", "/a?b=c://d", "http://x", "HTTPS://x:1/a?b"] {
+        assert_eq!(good(&head("GET", target)).path, target);
+    }
+    for target in [
+        "x",
+        "*",
+        "?a",
+        "x:1",
+        "http://",
+        "http:///",
+        "http://?a",
+        "ftp://x/",
+        "/#a",
+    ] {
+        assert_eq!(refused(head("GET", target)), 400, "{target:?}");
+    }
+    good(&head("OPTIONS", "*"));
+    assert_eq!(refused(head("OPTIONS", "*a")), 400);
+}
+
 /// RFC 9112, 6.1 and 6.3: a transfer coding that the server does not understand, and
 /// a last coding that is not chunked, so that the body has no end.
 #[test]
