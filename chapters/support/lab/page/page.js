@@ -157,8 +157,9 @@ class Page {
     if (isOne) showTable($("table"), moment, facts, this.picked);
     else showHolders($("table"), moment, facts, event);
     const from = Math.max(row?.first ?? 0, (row?.last ?? 0) - 200);
-    const shown = row === undefined ? [] : events.slice(from, row.last + 1);
-    showDetail($("detail"), shown.filter((it) => it.pid === row.pid || it === event).slice(-12), facts);
+    const inRow = row === undefined ? [] : events.slice(from, row.last + 1);
+    const shown = inRow.filter((it) => it.pid === row.pid || it === event).slice(-12);
+    showDetail($("detail"), shown, facts, moment);
     this.showBar(row);
   }
 

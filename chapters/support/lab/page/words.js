@@ -31,12 +31,20 @@ function response(text) {
   return last === "" || last === undefined ? status : `${status} · ${last}`;
 }
 
-/** What an event changes in its process's table, a line each: `fd 3 closed: listener …`. */
-function changesInWords({ pid, changes = [] }, facts) {
+/**
+ * What an event changes in its process's table, a line each: `fd 3 closed: listener …`.
+ * The moment is the one after it.
+ */
+function changesInWords({ pid, changes = [] }, facts, moment) {
+  const others = (fd, object) => {
+    const table = [...(moment.processes.get(pid)?.table ?? [])];
+    const copies = table.filter(([other, it]) => other !== fd && it.object === object);
+    return copies.length === 0 ? "" : `, the same as fd ${copies.map(([other]) => other).join(", ")}`;
+  };
   const own = changes.filter((it) => it.pid === pid);
   const lines = own.slice(0, MOST_CHANGES).map(({ fd, object, was, close_on_exec: isClosed }) => {
     if (object === undefined) return `fd ${fd} closed${was === undefined ? "" : `: ${facts.name(was)}`}`;
-    return `fd ${fd}: ${facts.name(object)}, ${isClosed ? "exec closes it" : "stays open at exec"}`;
+    return `fd ${fd}: ${facts.name(object)}${others(fd, object)}, ${isClosed ? "exec closes it" : "stays open at exec"}`;
   });
   if (own.length > MOST_CHANGES) lines.push(`and ${own.length - MOST_CHANGES} more`);
   return lines;
