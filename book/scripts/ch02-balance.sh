@@ -5,6 +5,7 @@
 
 build ch02-balance
 start "$program" --port 0
+until_log 'special is'
 show_log
 normal=$(pid_of normal)
 special=$(pid_of special)

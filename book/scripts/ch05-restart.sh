@@ -34,6 +34,7 @@ ok "and the killed workers are gone" all_ended "${victims[@]}"
 # A client that has sent half a request when the server is told to end.
 exec 3<>"/dev/tcp/127.0.0.1/${url##*:}"
 printf 'GET / HTTP/1.1\r\nHo' >&3
+until_true 5 all_accepted "${url##*:}" || fail "a worker accepts the connection"
 mapfile -t family < <(workers "$server")
 kill -TERM "$server"
 until_log 'got SIGTERM'

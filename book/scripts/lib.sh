@@ -102,6 +102,13 @@ listens() {
   grep -q "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp
 }
 
+# all_accepted PORT: whether no connection to this port waits in the backlog. One that does
+# has no inode yet.
+all_accepted() {
+  ! awk -v port="$(printf ':%04X' "$1")" \
+    '$2 ~ port "$" && $4 == "01" && $10 == 0 { waits = 1 } END { exit !waits }' /proc/net/tcp
+}
+
 # free_port: prints a port on which no socket listens. The kernel gives ports from 32768 on
 # to outgoing connections, so it is below these.
 free_port() {

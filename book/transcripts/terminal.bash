@@ -106,8 +106,8 @@ have_a_thread() {
   done
 }
 
-# crash: types in requests to a step with two workers. One panics, one aborts; the other worker
-# has a request at /slow meanwhile.
+# crash [TEXT...]: types in requests to a step with two workers. One panics, one aborts; the
+# other worker has a request at /slow meanwhile. The step prints a TEXT after each crash.
 crash() {
   disown "$server"
   until_log 'listening'
@@ -119,6 +119,7 @@ crash() {
     type_in 'curl -s http://127.0.0.1:1337/slow || echo "slow: lost" & sleep 0.3'
     # Both requests may be lost at the same moment, so one line waits for the other.
     type_in "curl -s http://127.0.0.1:1337/$path || { wait; echo '$path: lost'; }"
+    [ $# = 0 ] || { until_log "$1"; shift; }
     # What became of a process. The message of a panic has a thread and a place in it.
     show_log >"$work/shown"
     grep -E '^(Exited|Signaled)' "$work/shown" || true

@@ -3,6 +3,7 @@
 build ch02-balance
 echo '$ (ulimit -n 1000; cargo run -q -p ch02-balance)'
 start sh -c "ulimit -n 1000; exec '$program' --port 0"
+until_log 'special is'
 show_log
 normal=$(pid_of normal)
 descriptors() { find "/proc/$normal/fd" -type l 2>/dev/null | wc -l; }

@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 serve_step ch07-cluster threads processes
-crash
+crash Exited Signaled
