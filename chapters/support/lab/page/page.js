@@ -159,7 +159,7 @@ class Page {
     const from = Math.max(row?.first ?? 0, (row?.last ?? 0) - 200);
     const inRow = row === undefined ? [] : events.slice(from, row.last + 1);
     const shown = inRow.filter((it) => it.pid === row.pid || it === event).slice(-12);
-    showDetail($("detail"), shown, facts, moment);
+    showDetail($("detail"), shown, facts, history);
     this.showBar(row);
   }
 

@@ -212,11 +212,8 @@ function showTable(box, moment, facts, pid) {
   box.replaceChildren(table);
 }
 
-/**
- * The system calls and messages of a row, and which descriptors it opens and closes. The
- * moment is the one after it.
- */
-function showDetail(box, events, facts, moment) {
+/** The system calls and messages of a row, and which descriptors it opens and closes. */
+function showDetail(box, events, facts, history) {
   const parts = [];
   for (const event of events) {
     const thread = event.thread === undefined ? "" : ` (thread ${event.thread})`;
@@ -225,7 +222,8 @@ function showDetail(box, events, facts, moment) {
     if ((event.raw ?? "") !== "") parts.push(html("pre", "", event.raw));
     const texts = [event.text ?? "", ...(event.messages ?? []).map((it) => it.text ?? "")];
     for (const text of texts) parts.push(...jsonLines(text));
-    const changes = changesInWords(event, facts, moment);
+    const table = () => history.at(event.number + 1).process(event.pid).table;
+    const changes = changesInWords(event, facts, table);
     if (changes.length > 0) parts.push(html("p", "note changes", changes.join("\n")));
   }
   if (parts.length === 0) parts.push(html("p", "note", "The next level shows more of this."));

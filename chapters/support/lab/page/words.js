@@ -33,18 +33,16 @@ function response(text) {
 
 /**
  * What an event changes in its process's table, a line each: `fd 3 closed: listener …`.
- * The moment is the one after it.
+ * `table` returns the process's table after the event.
  */
-function changesInWords({ pid, changes = [] }, facts, moment) {
-  const others = (fd, object) => {
-    const table = [...(moment.processes.get(pid)?.table ?? [])];
-    const copies = table.filter(([other, it]) => other !== fd && it.object === object);
-    return copies.length === 0 ? "" : `, the same as fd ${copies.map(([other]) => other).join(", ")}`;
-  };
+function changesInWords({ pid, changes = [] }, facts, table) {
   const own = changes.filter((it) => it.pid === pid);
+  const held = own.some((it) => it.object !== undefined) ? [...table()] : [];
   const lines = own.slice(0, MOST_CHANGES).map(({ fd, object, was, close_on_exec: isClosed }) => {
     if (object === undefined) return `fd ${fd} closed${was === undefined ? "" : `: ${facts.name(was)}`}`;
-    return `fd ${fd}: ${facts.name(object)}${others(fd, object)}, ${isClosed ? "exec closes it" : "stays open at exec"}`;
+    const copies = held.filter(([other, it]) => other !== fd && it.object === object);
+    const same = copies.length === 0 ? "" : `, the same as fd ${copies.map(([other]) => other).join(", ")}`;
+    return `fd ${fd}: ${facts.name(object)}${same}, ${isClosed ? "exec closes it" : "stays open at exec"}`;
   });
   if (own.length > MOST_CHANGES) lines.push(`and ${own.length - MOST_CHANGES} more`);
   return lines;
