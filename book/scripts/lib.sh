@@ -76,13 +76,15 @@ start() {
 }
 
 # start_step CHAPTER STEP [ARG...]: builds and starts a step whose first argument is the
-# address on which it listens, and waits until it listens. Sets $server and $url like start.
+# address on which it listens, and waits until it listens and has said so. Sets $server and
+# $url like start.
 start_step() {
   local port step=$2
   build_step "$1" "$step"
   port=$(free_port)
   launch "$program" "127.0.0.1:$port" "${@:3}"
   until_true 15 listens "$port" || fail "$step does not listen"
+  until_log 'listening on '
   url=http://127.0.0.1:$port
 }
 
@@ -105,8 +107,8 @@ listens() {
 # all_accepted PORT: whether no connection to this port waits in the backlog. One that does
 # has no inode yet.
 all_accepted() {
-  ! awk -v port="$(printf ':%04X' "$1")" \
-    '$2 ~ port "$" && $4 == "01" && $10 == 0 { waits = 1 } END { exit !waits }' /proc/net/tcp
+  awk -v port="$(printf ':%04X' "$1")" \
+    '$2 ~ port "$" && $4 == "01" && $10 == 0 { waits = 1 } END { exit waits }' /proc/net/tcp
 }
 
 # free_port: prints a port on which no socket listens. The kernel gives ports from 32768 on

@@ -110,7 +110,6 @@ have_a_thread() {
 # other worker has a request at /slow meanwhile. The step prints a TEXT after each crash.
 crash() {
   disown "$server"
-  until_log 'listening'
   show_log
   unset RUST_BACKTRACE
   type_in 'for i in 1 2 3; do curl -s http://127.0.0.1:1337; done'

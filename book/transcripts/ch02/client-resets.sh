@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 serve_step ch02-balance two_children
-until_log 'listening'
 show_log
 type_in 'node book/node/reset.js http://127.0.0.1:1337'
 gone "$(pid_of normal)" 5 || fail 'the child lives'

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 serve_step ch02-balance two_children
-until_log 'listening'
 show_log
 normal=$(pid_of normal)
 type_in "kill -STOP $normal"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 serve_step ch02-balance two_children
-until_log 'listening'
 show_log
 type_in 'exec 9<>/dev/tcp/127.0.0.1/1337'
 for _ in 1 2 3; do

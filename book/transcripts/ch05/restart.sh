@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 serve_step ch05-restart restart_on_exit
-until_log 'listening'
 show_log
 type_in 'curl -s http://127.0.0.1:1337'
 until_log 'Exited'

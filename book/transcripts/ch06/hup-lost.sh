@@ -3,7 +3,6 @@
 cd "$work"
 echo 'good day' >greeting.txt
 serve_step ch06-reload hup_restart
-until_log 'listening'
 show_log >unread
 curl -s "$url" >unread
 type_in "exec 3<>/dev/tcp/127.0.0.1/1337; printf 'GET / HTTP/1.1\r\nHo' >&3"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../terminal.bash"
 serve_step ch07-cluster epoll
-until_log 'listening'
 show_log
 type_in 'curl -s http://127.0.0.1:1337 http://127.0.0.1:1337 http://127.0.0.1:1337'
 one() { [ "$(workers "$server" | wc -l)" = 1 ]; }

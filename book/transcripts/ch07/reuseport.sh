@@ -2,7 +2,6 @@
 . "$(dirname "$0")/../terminal.bash"
 cd "$work"
 serve_step ch07-cluster reuseport
-until_log 'listening'
 show_log
 both() { [ "$(workers "$server" | wc -l)" = 2 ]; }
 until_true 5 both
